@@ -1,0 +1,1 @@
+"""lossprint: the print that each metric-learning loss leaves on what a network learns."""
