@@ -1,0 +1,108 @@
+"""Which images there are and which class each shows; class-disjoint splits and folds of them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class ImageIndex:
+    """A list of labelled image files, without their pixels.
+
+    Attributes:
+        root: folder that `files` are relative to.
+        files: N paths relative to `root`, with forward slashes.
+        labels: [N] int64, every value in 0 … C−1 and each of them used at least once.
+        class_names: C names; `class_names[label]` is the class of an image.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "files", tuple(self.files))
+        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
+        if self.labels.shape != (len(self.files),):
+            raise ValueError(f"{len(self.files)} files but labels of shape {self.labels.shape}")
+        present = np.unique(self.labels)
+        if not np.array_equal(present, np.arange(len(self.class_names))):
+            raise ValueError(
+                f"labels must be exactly 0 … {len(self.class_names) - 1}, one per class name; "
+                f"found {len(present)} distinct labels from {present[:1]} to {present[-1:]}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def paths(self) -> list[Path]:
+        return [self.root / file for file in self.files]
+
+    def subset(self, classes: Sequence[int] | np.ndarray) -> "ImageIndex":
+        """Only the images of `classes`, relabelled 0 … len(classes)−1 in the order given."""
+        order = {int(label): position for position, label in enumerate(classes)}
+        rows = [row for row, label in enumerate(self.labels.tolist()) if label in order]
+        return ImageIndex(
+            self.root,
+            tuple(self.files[row] for row in rows),
+            np.array([order[int(self.labels[row])] for row in rows], dtype=np.int64),
+            tuple(self.class_names[int(label)] for label in classes),
+        )
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits over names, classes and file sizes; not over where the root lies."""
+        digest = hashlib.sha256()
+        for file, label in zip(self.files, self.labels.tolist(), strict=True):
+            size = (self.root / file).stat().st_size
+            digest.update(f"{file}\0{self.class_names[label]}\0{size}\n".encode())
+        return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A data set in the field's zero-shot form: no class of `test` is in `development`."""
+
+    development: ImageIndex
+    test: ImageIndex
+
+    def __post_init__(self) -> None:
+        shared = set(self.development.class_names) & set(self.test.class_names)
+        if shared:
+            raise ValueError(f"classes in both development and test: {sorted(shared)[:5]}")
+
+    def fingerprint(self) -> str:
+        both = self.development.fingerprint() + self.test.fingerprint()
+        return hashlib.sha256(both.encode()).hexdigest()[:16]
+
+
+def validation_classes(num_classes: int, fold: int, folds: int = 4) -> np.ndarray:
+    """The contiguous block of development classes that fold `fold` validates on.
+
+    Block k is ⌊kC/folds⌋ … ⌊(k+1)C/folds⌋ − 1, which gives the starts 0, 24, 49, 73 on the 98
+    classes of Cars196 (Musgrave et al., "A Metric Learning Reality Check", ECCV 2020).
+    """
+    if not 0 <= fold < folds:
+        raise ValueError(f"fold={fold} is not one of 0 … {folds - 1}")
+    if num_classes < folds:
+        raise ValueError(f"{num_classes} development classes cannot make {folds} folds")
+    start, stop = (num_classes * edge // folds for edge in (fold, fold + 1))
+    return np.arange(start, stop)
+
+
+def fold_split(
+    development: ImageIndex, fold: int, folds: int = 4
+) -> tuple[ImageIndex, ImageIndex]:
+    """Training and validation images of one fold, class-disjoint, each labelled from 0."""
+    validation = validation_classes(development.num_classes, fold, folds)
+    training = np.setdiff1d(np.arange(development.num_classes), validation)
+    return development.subset(training), development.subset(validation)
