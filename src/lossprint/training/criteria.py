@@ -1,0 +1,119 @@
+"""Losses of pytorch-metric-learning 2.9 with what stops them from training here put right.
+
+Each class keeps its parent's definition and constructor. Where the parent gives a number, the class
+gives the same one (the tests compare them); it differs only where the parent crashes, forgets its
+state or computes something else than its paper.
+"""
+
+from typing import Any
+
+import torch
+from pytorch_metric_learning import losses
+from torch import Tensor
+
+
+class DynamicSoftMarginLoss(losses.DynamicSoftMarginLoss):
+    """Dynamic soft margin whose running histogram is a buffer, so a checkpoint carries it.
+
+    Zhang & Rusinkiewicz, "Learning Local Descriptors with a CDF-Based Dynamic Soft Margin", ICCV
+    2019. The parent keeps the histogram of d_pos - d_neg as a plain tensor: lost on resume, and
+    still attached to the graph of the step before, so that the second backward pass raises. Its
+    last bin also lies outside the histogram; two more bins hold the differences up to -min_val.
+    """
+
+    hist_: Tensor
+
+    def __init__(
+        self, min_val: float = -2.0, num_bins: int = 10, momentum: float = 0.01, **kwargs: Any
+    ) -> None:
+        super().__init__(min_val=min_val, num_bins=num_bins, momentum=momentum, **kwargs)
+        del self.hist_
+        self.register_buffer("hist_", torch.zeros(self.num_bins + 2))
+
+    def compute_loss(self, *args: Any) -> dict[str, dict[str, Any]]:
+        loss = super().compute_loss(*args)
+        self.hist_ = self.hist_.detach()
+        return loss
+
+
+class HistogramLoss(losses.HistogramLoss):
+    """Histogram loss, defined for identical embeddings too.
+
+    Ustinova & Lempitsky, "Learning Deep Embeddings with Histogram Loss", NeurIPS 2016. A similarity
+    of 1 (or a rounding error more) lies beyond the parent's last bin; here it falls onto the last
+    node, 1, as the paper's linear interpolation between nodes has it.
+    """
+
+    def compute_density(self, distances: Tensor) -> Tensor:
+        """Estimate the density of similarities [M] at the nodes -1, -1 + delta, …, 1 ([R])."""
+        num_bins = round(2 / self.delta)
+        position = (distances.clamp(-1, 1) + 1) / self.delta
+        lower = position.detach().floor().clamp(max=num_bins - 1).long()
+        weight = position - lower
+        density = distances.new_zeros(num_bins + 1)
+        density = density.scatter_add(0, lower, 1 - weight)
+        density = density.scatter_add(0, lower + 1, weight)
+        return density / distances.size(0)
+
+
+class SmoothAPLoss(losses.SmoothAPLoss):
+    """Smooth-AP for any batch: classes of any number and size, in any order.
+
+    Brown et al., "Smooth-AP: Smoothing the Path Towards Large-Scale Image Retrieval", ECCV 2020,
+    equation 5. The parent needs as many classes as samples per class, and each class contiguous;
+    elsewhere it ranks samples against the wrong positives.
+    """
+
+    def compute_loss(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices_tuple: Any,
+        ref_emb: Tensor,
+        ref_labels: Tensor,
+    ) -> dict[str, dict[str, Any]]:
+        """Give 1 - AP of each sample as query; the query itself takes part as its own first hit.
+
+        Raises:
+            ValueError: with mined pairs or reference embeddings, which the loss has no use for.
+        """
+        if indices_tuple is not None:
+            raise ValueError("SmoothAPLoss ranks the whole batch and takes no miner.")
+        if ref_emb is not embeddings or ref_labels is not labels:
+            raise ValueError("SmoothAPLoss takes no reference embeddings.")
+        n = labels.size(0)
+        similarity = self.distance(embeddings)  # [N, N]
+        same = labels.unsqueeze(0) == labels.unsqueeze(1)  # [N, N]
+        # ahead[q, i, j]: how far sample j lies before sample i in the ranking of query q
+        ahead = (similarity.unsqueeze(1) - similarity.unsqueeze(2)) / self.temperature
+        other = ~torch.eye(n, dtype=torch.bool, device=labels.device)  # [i, j]
+        ahead = torch.sigmoid(ahead) * other
+        rank_among_all = 1 + ahead.sum(dim=2)  # [q, i]
+        rank_among_positives = 1 + (ahead * same.unsqueeze(1)).sum(dim=2)
+        precision = torch.where(same, rank_among_positives / rank_among_all, 0)
+        average_precision = precision.sum(dim=1) / same.sum(dim=1)
+        return {
+            "ap_loss": {
+                "losses": 1 - average_precision,
+                "indices": torch.arange(n, device=labels.device),
+                "reduction_type": "element",
+            }
+        }
+
+
+class TupletMarginLoss(losses.TupletMarginLoss):
+    """Tuplet margin loss with finite values and gradients for identical embeddings.
+
+    Yu & Tao, "Deep Metric Learning with Tuplet Margin Loss", ICCV 2019. The parent takes the arc
+    cosine of similarities as they are: NaN where rounding makes one exceed 1, and an infinite slope
+    at 1. Such a pair has reached its goal: its similarity is held just inside, without a gradient.
+    """
+
+    LARGEST_COSINE = 1 - 1e-6
+
+    def _compute_loss(
+        self, pos_pairs: Tensor, neg_pairs: Tensor, indices_tuple: tuple[Tensor, ...]
+    ) -> dict[str, dict[str, Any]]:
+        if len(pos_pairs) > 0:
+            pos_pairs = pos_pairs.clamp(-self.LARGEST_COSINE, self.LARGEST_COSINE)
+        return super()._compute_loss(pos_pairs, neg_pairs, indices_tuple)
