@@ -99,9 +99,7 @@ def validation_classes(num_classes: int, fold: int, folds: int = 4) -> np.ndarra
     return np.arange(start, stop)
 
 
-def fold_split(
-    development: ImageIndex, fold: int, folds: int = 4
-) -> tuple[ImageIndex, ImageIndex]:
+def fold_split(development: ImageIndex, fold: int, folds: int = 4) -> tuple[ImageIndex, ImageIndex]:
     """Training and validation images of one fold, class-disjoint, each labelled from 0."""
     validation = validation_classes(development.num_classes, fold, folds)
     training = np.setdiff1d(np.arange(development.num_classes), validation)

@@ -1,0 +1,78 @@
+"""Retrieval metrics against a plain loop and against pytorch-metric-learning."""
+
+import numpy as np
+import pytest
+import torch
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+from pytorch_metric_learning.utils.inference import CustomKNN
+
+from lossprint.metrics.retrieval import retrieval_metrics
+
+
+def by_hand(embeddings, labels, ks):
+    points = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    rows = {"precision_at_1": [], "r_precision": [], "map_at_r": []}
+    rows |= {f"recall_at_{k}": [] for k in ks}
+    for query in range(len(points)):
+        r = int((labels == labels[query]).sum()) - 1
+        if r == 0:
+            continue
+        others = [i for i in range(len(points)) if i != query]
+        others.sort(key=lambda i: np.linalg.norm(points[i] - points[query]))
+        match = [labels[i] == labels[query] for i in others]
+        rows["precision_at_1"].append(match[0])
+        rows["r_precision"].append(sum(match[:r]) / r)
+        hits = [sum(match[: i + 1]) / (i + 1) for i in range(r) if match[i]]
+        rows["map_at_r"].append(sum(hits) / r)
+        for k in ks:
+            rows[f"recall_at_{k}"].append(any(match[:k]))
+    return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_agrees_with_a_plain_loop(seed):
+    generator = np.random.default_rng(seed)
+    embeddings = generator.standard_normal((60, 5)) + generator.integers(0, 2, (60, 1))
+    labels = generator.integers(0, 8, 60)
+    labels[0] = 99  # a class of one member is left out
+    expected = by_hand(embeddings, labels, (1, 2, 4, 8))
+    actual = retrieval_metrics(torch.tensor(embeddings), torch.tensor(labels))
+    assert actual == pytest.approx(expected, abs=1e-9)
+
+
+def test_agrees_with_pytorch_metric_learning():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(12).repeat_interleave(10)
+    embeddings = torch.randn(120, 16, generator=generator) + labels[:, None] % 4
+    calculator = AccuracyCalculator(
+        include=("precision_at_1", "r_precision", "mean_average_precision_at_r"),
+        k="max_bin_count",
+        knn_func=CustomKNN(LpDistance(normalize_embeddings=True)),
+    )
+    theirs = calculator.get_accuracy(embeddings, labels)
+    ours = retrieval_metrics(embeddings, labels)
+    assert ours["precision_at_1"] == pytest.approx(theirs["precision_at_1"])
+    assert ours["r_precision"] == pytest.approx(theirs["r_precision"])
+    assert ours["map_at_r"] == pytest.approx(theirs["mean_average_precision_at_r"])
+
+
+def test_perfect_clusters_score_one_and_blocks_do_not_matter(monkeypatch):
+    labels = torch.arange(5).repeat(4)
+    embeddings = torch.eye(5)[labels]
+    monkeypatch.setattr("lossprint.metrics.retrieval.BLOCK", 3)
+    assert set(retrieval_metrics(embeddings, labels).values()) == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (torch.zeros(4, 2, 2), torch.zeros(4), r"\[N, D\]"),
+        (torch.zeros(4, 2), torch.zeros(3), r"\[4, 2\] and \[3\]"),
+        (torch.full((4, 2), torch.nan), torch.zeros(4), "not finite"),
+        (torch.zeros(4, 2), torch.arange(4), "no class has two members"),
+    ],
+)
+def test_bad_input_is_named(embeddings, labels, message):
+    with pytest.raises(ValueError, match=message):
+        retrieval_metrics(embeddings, labels)
