@@ -48,14 +48,20 @@ class ImageIndex:
     def paths(self) -> list[Path]:
         return [self.root / file for file in self.files]
 
+    def rows_of(self, classes: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the images of `classes`, and their labels 0 … len(classes)−1 in that order."""
+        position = np.full(self.num_classes, -1, dtype=np.int64)
+        position[np.asarray(classes)] = np.arange(len(classes))
+        rows = np.flatnonzero(position[self.labels] >= 0)
+        return rows, position[self.labels[rows]]
+
     def subset(self, classes: Sequence[int] | np.ndarray) -> "ImageIndex":
         """Only the images of `classes`, relabelled 0 … len(classes)−1 in the order given."""
-        order = {int(label): position for position, label in enumerate(classes)}
-        rows = [row for row, label in enumerate(self.labels.tolist()) if label in order]
+        rows, labels = self.rows_of(classes)
         return ImageIndex(
             self.root,
             tuple(self.files[row] for row in rows),
-            np.array([order[int(self.labels[row])] for row in rows], dtype=np.int64),
+            labels,
             tuple(self.class_names[int(label)] for label in classes),
         )
 
@@ -80,6 +86,23 @@ class Partition:
         if shared:
             raise ValueError(f"classes in both development and test: {sorted(shared)[:5]}")
 
+    @property
+    def all_images(self) -> ImageIndex:
+        """Development images, then test images, as one index: what a store holds."""
+        if self.development.root != self.test.root:
+            raise ValueError(
+                f"development images lie in {self.development.root}, test images in "
+                f"{self.test.root}; one root must hold both"
+            )
+        return ImageIndex(
+            self.development.root,
+            self.development.files + self.test.files,
+            np.concatenate(
+                [self.development.labels, self.test.labels + self.development.num_classes]
+            ),
+            self.development.class_names + self.test.class_names,
+        )
+
     def fingerprint(self) -> str:
         both = self.development.fingerprint() + self.test.fingerprint()
         return hashlib.sha256(both.encode()).hexdigest()[:16]
@@ -99,8 +122,7 @@ def validation_classes(num_classes: int, fold: int, folds: int = 4) -> np.ndarra
     return np.arange(start, stop)
 
 
-def fold_split(development: ImageIndex, fold: int, folds: int = 4) -> tuple[ImageIndex, ImageIndex]:
-    """Training and validation images of one fold, class-disjoint, each labelled from 0."""
-    validation = validation_classes(development.num_classes, fold, folds)
-    training = np.setdiff1d(np.arange(development.num_classes), validation)
-    return development.subset(training), development.subset(validation)
+def fold_classes(num_classes: int, fold: int, folds: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation classes of one fold: disjoint, together all of them."""
+    validation = validation_classes(num_classes, fold, folds)
+    return np.setdiff1d(np.arange(num_classes), validation), validation
