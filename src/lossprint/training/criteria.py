@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from pytorch_metric_learning import losses
+from pytorch_metric_learning.utils import loss_and_miner_utils
 from torch import Tensor
 
 
@@ -44,6 +45,37 @@ class HistogramLoss(losses.HistogramLoss):
     node, 1, as the paper's linear interpolation between nodes has it.
     """
 
+    def compute_loss(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices_tuple: Any,
+        ref_emb: Tensor,
+        ref_labels: Tensor,
+    ) -> dict[str, dict[str, Any]]:
+        """Give the probability that a negative pair is at least as similar as a positive one.
+
+        Raises:
+            ValueError: with reference embeddings, which the loss has no use for.
+        """
+        if ref_emb is not embeddings or ref_labels is not labels:
+            raise ValueError("HistogramLoss takes no reference embeddings.")
+        anchor, positive, negative = loss_and_miner_utils.convert_to_triplets(
+            indices_tuple, labels, ref_labels, t_per_anchor="all"
+        )
+        if len(anchor) == 0:
+            return self.zero_losses()
+        similarity = self.distance(embeddings)
+        positives = self.compute_density(similarity[_unordered_pairs(anchor, positive)])
+        negatives = self.compute_density(similarity[_unordered_pairs(anchor, negative)])
+        return {
+            "loss": {
+                "losses": torch.sum(negatives * torch.cumsum(positives, dim=0)),
+                "indices": None,
+                "reduction_type": "already_reduced",
+            }
+        }
+
     def compute_density(self, distances: Tensor) -> Tensor:
         """Estimate the density of similarities [M] at the nodes -1, -1 + delta, …, 1 ([R])."""
         num_bins = round(2 / self.delta)
@@ -54,6 +86,13 @@ class HistogramLoss(losses.HistogramLoss):
         density = density.scatter_add(0, lower, 1 - weight)
         density = density.scatter_add(0, lower + 1, weight)
         return density / distances.size(0)
+
+
+def _unordered_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Reduce index pairs [T], [T] to the distinct ones, (a, b) being (b, a)."""
+    pairs = torch.stack([torch.minimum(first, second), torch.maximum(first, second)])
+    low, high = torch.unique(pairs, dim=1)
+    return low, high
 
 
 class SmoothAPLoss(losses.SmoothAPLoss):
