@@ -1,0 +1,116 @@
+"""What produced a run: package versions, the source's commit, and how two configurations differ."""
+
+import platform
+import subprocess
+from collections.abc import Collection, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    "lossprint",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "pillow",
+    "pytorch-lightning",
+    "pytorch-metric-learning",
+    "hydra-core",
+    "mitsuba",
+    "timm",
+    "wandb",
+)
+
+IMMATERIAL = frozenset(
+    {
+        "analyze",
+        "callbacks.progress",
+        "data.source.root",
+        "data.store",
+        "data.workers",
+        "data_root",
+        "force",
+        "hydra",
+        "logger",
+        "output_root",
+        "sweep",
+    }
+)
+"""Dotted names of settings that change where, how loudly or how often, but not what is trained."""
+
+
+def package_versions(packages: Collection[str] = PACKAGES) -> dict[str, str]:
+    """Give the versions of Python and of those packages that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit(file: Path | str = __file__) -> str | None:
+    """Give the commit of the repository that tracks a file, "-dirty" appended if it was changed.
+
+    Returns:
+        None if the file is not tracked by a repository, or git cannot be asked.
+    """
+    file = Path(file).resolve()
+    try:
+        _git(file.parent, "ls-files", "--error-unmatch", file.name)
+        commit = _git(file.parent, "rev-parse", "HEAD")
+        changed = _git(file.parent, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return result.stdout.strip()
+
+
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, ignore: Collection[str] = IMMATERIAL
+) -> list[str]:
+    """Say in which settings two resolved configurations differ.
+
+    Args:
+        old: nested plain containers.
+        new: likewise.
+        ignore: dotted names that do not count, with all below them.
+
+    Returns:
+        One line per setting, e.g. "loss.criterion.margin: 0.2 → 0.1", sorted; empty if none.
+
+    Example:
+        >>> differences({"seed": 0, "model": {"name": "a"}}, {"seed": 0, "model": {"name": "b"}})
+        ['model.name: a → b']
+    """
+    before, after = _flat(old, ignore), _flat(new, ignore)
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            lines.append(f"{name}: (not set) → {after[name]}")
+        elif name not in after:
+            lines.append(f"{name}: {before[name]} → (not set)")
+        elif before[name] != after[name]:
+            lines.append(f"{name}: {before[name]} → {after[name]}")
+    return lines
+
+
+def _flat(config: Mapping[str, Any], ignore: Collection[str], path: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        name = f"{path}{key}"
+        if name in ignore:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat.update(_flat(value, ignore, f"{name}."))
+        else:
+            # a tuple and a list are the same setting
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,220 @@
+"""A run on disk: one folder that says what was trained, how it went and where its results lie."""
+
+import dataclasses
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from lossprint.files import whole_file
+
+SCHEMA_VERSION = 1
+RECORD_FILE = "run.json"
+STATUSES = ("running", "finished", "failed")
+
+
+def run_folder(output_root: Path | str, sweep: str, loss: str, fold: int, seed: int) -> Path:
+    """Name a run's folder by what it is: `<output_root>/<sweep>/<loss>/fold<k>-seed<s>`."""
+    return Path(output_root) / sweep / loss / f"fold{fold}-seed{seed}"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` holds, and the paths beside it.
+
+    A record is never changed in place: `begin`, `finish` and `fail` write the file and return the
+    new record. Times are ISO 8601 in UTC, durations are seconds.
+
+    Attributes:
+        folder: the run's folder.
+        loss: name of the loss's file.
+        family: "ranking", "classification" or "control".
+        distance: that the loss compares embeddings in.
+        fold: which block of the development classes validated.
+        seed: of the run.
+        data_fingerprint: of the images it was trained and tested on.
+        status: "running", "finished" or "failed". A run that was killed is left as "running".
+        error: of a failed run, e.g. "ValueError: …".
+        metrics: final figures by key, e.g. test/map_at_r. NaN is kept as null in the file.
+        versions: of Python and the packages that shape the result.
+        git_commit: of the source tree, "-dirty" appended where it was changed; None without one.
+        started: when the run was begun first.
+        finished: when it ended; None while it has not.
+        durations: seconds by part, e.g. train, test.
+        wandb: path entity/project/id of the W&B run where there is one online.
+    """
+
+    folder: Path
+    loss: str
+    family: str
+    distance: str
+    fold: int
+    seed: int
+    data_fingerprint: str
+    status: str = "running"
+    error: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+    started: str | None = None
+    finished: str | None = None
+    durations: Mapping[str, float] = field(default_factory=dict)
+    wandb: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.status not in STATUSES:
+            valid = ", ".join(STATUSES)
+            raise ValueError(f"status must be one of {valid}, not {self.status!r}")
+
+    @property
+    def name(self) -> str:
+        """`<loss>-fold<k>-seed<s>`, unique within a sweep."""
+        return f"{self.loss}-fold{self.fold}-seed{self.seed}"
+
+    @property
+    def sweep(self) -> str:
+        return self.folder.resolve().parent.parent.name
+
+    @property
+    def config_file(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights_file(self) -> Path:
+        return self.folder / "weights.safetensors"
+
+    @property
+    def analysis_folder(self) -> Path:
+        return self.folder / "analysis"
+
+    def config(self) -> dict[str, Any]:
+        """Read the resolved configuration the run was started with.
+
+        Raises:
+            FileNotFoundError: if the run has none.
+        """
+        return yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+
+    def begin(self, config: Mapping[str, Any]) -> Self:
+        """Write the configuration and a record that says "running".
+
+        Args:
+            config: resolved, in plain containers.
+        """
+        with whole_file(self.config_file) as temporary:
+            text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+            temporary.write_text(text, encoding="utf-8")
+        return self._rewritten(
+            status="running", error=None, started=self.started or _now(), finished=None
+        )
+
+    def finish(self, metrics: Mapping[str, float], durations: Mapping[str, float]) -> Self:
+        """Write that the run is complete, with its final figures."""
+        return self._rewritten(
+            status="finished",
+            error=None,
+            metrics={key: float(value) for key, value in metrics.items()},
+            durations={key: float(value) for key, value in durations.items()},
+            finished=_now(),
+        )
+
+    def fail(self, error: BaseException) -> Self:
+        """Write that the run ended with an error."""
+        message = " ".join(str(error).split())
+        name = type(error).__name__
+        text = f"{name}: {message}" if message else name
+        return self._rewritten(status="failed", error=text, finished=_now())
+
+    def with_wandb(self, path: str | None) -> Self:
+        """Write where the run is found in W&B."""
+        return self._rewritten(wandb=path)
+
+    def _rewritten(self, **changes: Any) -> Self:
+        record = dataclasses.replace(self, **changes)
+        content = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(record)}
+        del content["folder"]
+        content["metrics"] = {
+            key: value if math.isfinite(value) else None for key, value in record.metrics.items()
+        }
+        with whole_file(self.folder / RECORD_FILE) as temporary:
+            text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        return record
+
+
+def load_record(folder: Path | str) -> RunRecord:
+    """Read the record of a run.
+
+    Raises:
+        FileNotFoundError: if the folder holds no run.
+        ValueError: if its record is damaged or of another version.
+    """
+    path = Path(folder) / RECORD_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no run: there is no {RECORD_FILE} in it")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content.pop("schema_version")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path} is not a run's record: {error!r}") from error
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has schema version {version}; this version of lossprint reads {SCHEMA_VERSION}"
+        )
+    try:
+        metrics = content.get("metrics", {})
+        content["metrics"] = {k: math.nan if v is None else v for k, v in metrics.items()}
+        return RunRecord(folder=Path(folder), **content)
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} is not a run's record: {error}") from error
+
+
+def check_writable(folder: Path | str, *, required_bytes: int = 0) -> None:
+    """Raise unless a folder can be made, written to and has room; so before any work.
+
+    Args:
+        folder: made if it is missing.
+        required_bytes: of free space.
+
+    Raises:
+        OSError: naming the folder, what is wrong with it and how much room there is.
+    """
+    folder = Path(folder)
+    probe = folder / ".write-test"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0")
+        probe.unlink()
+    except OSError as error:
+        raise type(error)(
+            error.errno, f"cannot write to the output folder {folder}: {error.strerror}"
+        ) from error
+    free = shutil.disk_usage(folder).free
+    if free < required_bytes:
+        raise OSError(
+            f"the output folder {folder} has {free / 1e6:.0f} MB free, "
+            f"but {required_bytes / 1e6:.0f} MB are needed"
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,126 @@
+"""Find runs on disk: by folder or glob, by what they are, by how they ended."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from lossprint.runs.record import RECORD_FILE, RunRecord, load_record
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The runs below one folder, in the order of `find_runs`."""
+
+    folder: Path
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def finished(self) -> tuple[RunRecord, ...]:
+        """Its runs that came to their end."""
+        return tuple(run for run in self.runs if run.status == "finished")
+
+    @property
+    def ended(self) -> str:
+        """When the last of its finished runs ended; empty if there is none."""
+        return max((run.finished or "" for run in self.finished), default="")
+
+
+def find_runs(
+    root: Path | str,
+    patterns: str | Sequence[str] = "*",
+    *,
+    loss: str | Iterable[str] | None = None,
+    family: str | Iterable[str] | None = None,
+    fold: int | Iterable[int] | None = None,
+    seed: int | Iterable[int] | None = None,
+    status: str | Iterable[str] | None = "finished",
+) -> list[RunRecord]:
+    """Find runs.
+
+    Args:
+        root: the folder that patterns are relative to, e.g. outputs.
+        patterns: folders or globs, relative to `root`, to the working directory or absolute. All
+            runs at or below a matching folder are found.
+        loss: names or globs to keep, e.g. "multi_similarity*". None keeps all, here and below.
+        family: families to keep.
+        fold: folds to keep. 0 is a fold.
+        seed: seeds to keep. 0 is a seed.
+        status: statuses to keep.
+
+    Returns:
+        Records sorted by loss, fold, seed and folder, each once. Empty if the filters keep none.
+
+    Raises:
+        FileNotFoundError: if a pattern matches no folder with runs.
+    """
+    folders: set[Path] = set()
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        found = _run_folders(Path(root), pattern)
+        if not found:
+            raise FileNotFoundError(
+                f"no runs at {pattern!r}, neither below {root} nor below {Path.cwd()}"
+            )
+        folders |= found
+    losses, families, statuses = _choices(loss), _choices(family), _choices(status)
+    folds, seeds = _choices(fold), _choices(seed)
+    records = [
+        record
+        for record in map(load_record, folders)
+        if (losses is None or any(fnmatchcase(record.loss, str(glob)) for glob in losses))
+        and (families is None or record.family in families)
+        and (statuses is None or record.status in statuses)
+        and (folds is None or record.fold in folds)
+        and (seeds is None or record.seed in seeds)
+    ]
+    return sorted(records, key=lambda run: (run.loss, run.fold, run.seed, str(run.folder)))
+
+
+def _choices(wanted: str | int | Iterable[str] | Iterable[int] | None) -> set[str | int] | None:
+    if wanted is None:
+        return None
+    return {wanted} if isinstance(wanted, str | int) else set(wanted)
+
+
+def _run_folders(root: Path, pattern: str) -> set[Path]:
+    path = Path(pattern)
+    if path.is_absolute():
+        bases, relative = [Path(path.anchor)], str(path.relative_to(path.anchor))
+    else:
+        bases, relative = [root, Path.cwd()], pattern
+    for base in bases:
+        matches = [base] if relative in ("", ".") else base.glob(relative)
+        found = {
+            record.parent.resolve()
+            for match in matches
+            if match.is_dir()
+            for record in match.rglob(RECORD_FILE)
+        }
+        if found:
+            return found
+    return set()
+
+
+def newest_sweep(root: Path | str) -> Sweep:
+    """Find the sweep below `root` in which a run was finished last.
+
+    It may hold unfinished and failed runs too: what to do without them is the caller's choice.
+
+    Raises:
+        FileNotFoundError: if no run is finished.
+    """
+    runs: dict[Path, list[RunRecord]] = {}
+    if any(Path(root).glob(f"*/**/{RECORD_FILE}")):
+        for record in find_runs(root, status=None):
+            runs.setdefault(record.folder.parent.parent, []).append(record)
+    sweeps = [Sweep(folder, tuple(records)) for folder, records in runs.items()]
+    if not any(sweep.finished for sweep in sweeps):
+        unfinished = ", ".join(run.name for sweep in sweeps for run in sweep.runs)
+        raise FileNotFoundError(
+            f"no finished run below {root}" + (f"; unfinished: {unfinished}" if unfinished else "")
+        )
+    return max(sweeps, key=lambda sweep: (sweep.ended, sweep.name))
