@@ -1,0 +1,47 @@
+"""Materials by name, as parameters of the principled BSDF; colours are linear RGB."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Material:
+    """Parameters of Disney's principled BSDF (Burley 2012)."""
+
+    color: tuple[float, float, float]
+    roughness: float
+    metallic: float = 0.0
+    specular: float = 0.5
+    clearcoat: float = 0.0
+    clearcoat_gloss: float = 0.9
+
+
+def _grey(value: float, roughness: float, **rest: float) -> Material:
+    return Material((value, value, value), roughness, **rest)
+
+
+# Nothing is smoother than 0.1: a sharp highlight would throw caustics, which path tracing finds
+# only by chance and leaves as bright specks on the ground.
+MATERIALS: Mapping[str, Material] = MappingProxyType(
+    {
+        "paint": _grey(0.5, 0.40, metallic=0.20, clearcoat=1.0, clearcoat_gloss=0.93),
+        "glass": _grey(0.012, 0.10, specular=0.9),
+        "trim": _grey(0.012, 0.45),
+        "gloss": _grey(0.02, 0.15),
+        "plastic": _grey(0.035, 0.6),
+        "cavity": _grey(0.006, 0.9, specular=0.1),
+        "gap": _grey(0.008, 0.8, specular=0.1),
+        "interior": _grey(0.02, 0.7, specular=0.2),
+        "seat": Material((0.10, 0.06, 0.04), 0.6, specular=0.3),
+        "bed": _grey(0.02, 0.7),
+        "tyre": _grey(0.016, 0.75),
+        "rim": _grey(0.60, 0.38, metallic=0.85),
+        "dark_rim": _grey(0.05, 0.40, metallic=0.5),
+        "disc": _grey(0.22, 0.5, metallic=0.8),
+        "chrome": _grey(0.70, 0.30, metallic=1.0),
+        "lamp": _grey(0.80, 0.15, clearcoat=0.6),
+        "tail": Material((0.30, 0.006, 0.008), 0.15, clearcoat=1.0),
+        "plate": _grey(0.70, 0.5),
+    }
+)

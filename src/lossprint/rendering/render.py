@@ -1,0 +1,253 @@
+"""Rendering with Mitsuba 3. The only file that imports it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import mitsuba as mi
+import numpy as np
+from numpy.typing import NDArray
+
+from lossprint.rendering import scene as layout
+from lossprint.rendering.geometry import Car, Part
+from lossprint.rendering.materials import MATERIALS, Material
+
+VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
+TURBIDITY = 3.0
+MASK_SAMPLES = 16
+GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
+_PLASTIC = Material((0.03, 0.03, 0.03), 0.5)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """image [H, W, 3] sRGB uint8; mask [H, W] uint8: 0 ground or backdrop, 1 car, 2 shadow."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
+
+
+class Renderer:
+    """Renders cars. One car's scene is kept between calls, so render a design's frames in a row.
+
+    The pixels follow from (car, properties, size, samples, seed) and the variant alone.
+
+    Args:
+        variant: "scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb", or "auto" for "scalar_rgb", which
+            works on every machine.
+
+    Raises:
+        ValueError: for an unknown variant.
+    """
+
+    def __init__(self, variant: str = "auto") -> None:
+        self.variant = "scalar_rgb" if variant == "auto" else variant
+        if self.variant not in VARIANTS:
+            raise ValueError(f"unknown variant {variant!r}; valid: auto, {', '.join(VARIANTS)}")
+        mi.set_variant(self.variant)
+        self._car: Car | None = None
+
+    def render(
+        self, car: Car, properties: Mapping[str, float], *, size: int, samples: int, seed: int
+    ) -> Frame:
+        """One frame of size × size pixels, `samples` paths per pixel."""
+        mi.set_variant(self.variant)
+        if car is not self._car:
+            self._load(car)
+        camera = layout.fit_camera(self._bounds, properties)
+        sun_elevation = float(properties["sun_elevation"])
+        light = layout.compose_light(_sky(sun_elevation), _sun(sun_elevation), properties)
+
+        parameters = self._parameters
+        parameters["environment.data"] = mi.TensorXf(_padded(light.environment))
+        yaw = properties["rotation_z"]
+        parameters["environment.to_world"] = _environment_frame(yaw)
+        if self._paint is not None:
+            parameters[self._paint] = _rgb(layout.paint_color(properties))
+        parameters["floor.bsdf.reflectance.value"] = _rgb(layout.ground_color(properties))
+        parameters.update()
+        sensor = _sensor(camera, size, samples)
+        radiance = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
+        image = layout.develop(radiance[..., :3].astype(np.float64), light.exposure)
+        return Frame(image, self._mask(camera, properties, size))
+
+    def _load(self, car: Car) -> None:
+        ground = {
+            "type": "disk",
+            "to_world": mi.ScalarTransform4f().scale(GROUND_RADIUS),
+        }
+        description: dict[str, Any] = {
+            "type": "scene",
+            "integrator": {"type": "path", "max_depth": 5},
+            "environment": {
+                "type": "envmap",
+                "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
+            },
+            "floor": ground
+            | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
+        }
+        for part in car.parts:
+            material = MATERIALS.get(part.material, _PLASTIC)
+            description[f"part_{part.name}"] = _mesh(part, _bsdf(part.material, material))
+        self._scene = mi.load_dict(description)
+        self._parameters = mi.traverse(self._scene)
+        paint = "part_paint.bsdf.brdf_0.base_color.value"
+        self._paint = paint if any(part.material == "paint" for part in car.parts) else None
+        black = {"type": "diffuse", "reflectance": _color((0.0, 0.0, 0.0))}
+        white = {"type": "diffuse", "reflectance": _color((1.0, 1.0, 1.0))}
+        labels: dict[str, Any] = {
+            "type": "scene",
+            "integrator": {
+                "type": "aov",
+                "aovs": "reflectance:albedo",
+                "direct": {"type": "direct", "bsdf_samples": 0, "emitter_samples": 1},
+            },
+            "sun": {
+                "type": "directional",
+                "irradiance": _color((1.0, 1.0, 1.0)),
+                "direction": [0, 0, -1],
+            },
+            "floor": ground | {"bsdf": white},
+        }
+        for part in car.parts:
+            labels[f"part_{part.name}"] = _mesh(part, black)
+        self._labels = mi.load_dict(labels)
+        self._label_parameters = mi.traverse(self._labels)
+        self._bounds = car.bounds
+        self._car = car
+
+    def _mask(
+        self, camera: layout.Camera, properties: Mapping[str, float], size: int
+    ) -> NDArray[np.uint8]:
+        elevation = np.radians(properties["sun_elevation"])
+        azimuth = np.radians(properties["sun_rotation"] - properties["rotation_z"])
+        towards = np.array(
+            [
+                np.cos(elevation) * np.cos(azimuth),
+                np.cos(elevation) * np.sin(azimuth),
+                np.sin(elevation),
+            ]
+        )
+        self._label_parameters["sun.to_world"] = mi.Transform4f().look_at(
+            origin=[0.0, 0.0, 0.0], target=(-towards).tolist(), up=[0.0, 0.0, 1.0]
+        )
+        self._label_parameters.update()
+        sensor = _sensor(camera, size, MASK_SAMPLES)
+        layers = np.asarray(mi.render(self._labels, sensor=sensor, seed=0, spp=MASK_SAMPLES))
+        lit = layers[..., 0] * np.pi / np.sin(elevation)
+        return layout.mask_labels(lit, layers[..., 4], layers[..., 3])
+
+
+@lru_cache(maxsize=64)
+def _sky(elevation: float) -> NDArray[np.float64]:
+    """Sky radiance [H, W, 3] without the sun, which stands at azimuth 0."""
+    rows, columns = layout.ENVIRONMENT_SHAPE
+    emitter = mi.load_dict(_sunsky(elevation, sky=1.0, sun=0.0))
+    azimuths, elevations = layout.directions()
+    result = np.zeros((rows, columns, 3))
+    interaction = mi.SurfaceInteraction3f()
+    for row in range(rows // 2):
+        for column in range(columns):
+            a, e = azimuths[row, column], elevations[row, column]
+            interaction.wi = mi.Vector3f(
+                -float(np.cos(e) * np.cos(a)), -float(np.cos(e) * np.sin(a)), -float(np.sin(e))
+            )
+            result[row, column] = np.asarray(emitter.eval(interaction)).reshape(-1)[:3]
+    return result
+
+
+@lru_cache(maxsize=64)
+def _sun(elevation: float) -> NDArray[np.float64]:
+    """Irradiance [3] of the sun on a surface facing it."""
+    emitter = mi.load_dict(_sunsky(elevation, sky=0.0, sun=1.0))
+    interaction = mi.SurfaceInteraction3f()
+    e = np.radians(elevation)
+    interaction.wi = mi.Vector3f(-float(np.cos(e)), 0.0, -float(np.sin(e)))
+    solid_angle = 2.0 * np.pi * (1.0 - np.cos(np.radians(0.5358 / 2)))
+    return np.asarray(emitter.eval(interaction)).reshape(-1)[:3].astype(np.float64) * solid_angle
+
+
+def _sunsky(elevation: float, *, sky: float, sun: float) -> dict[str, Any]:
+    e = np.radians(elevation)
+    return {
+        "type": "sunsky",
+        "turbidity": TURBIDITY,
+        "sun_direction": [float(np.cos(e)), 0.0, float(np.sin(e))],
+        "sky_scale": sky,
+        "sun_scale": sun,
+    }
+
+
+def _padded(environment: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A column of overlap on either side, as Mitsuba keeps environment maps in memory."""
+    wrapped = [environment[:, -1:], environment, environment[:, :1]]
+    return np.concatenate(wrapped, axis=1).astype(np.float32)
+
+
+def _environment_frame(yaw: float) -> Any:
+    """From the map's own axes (y up, centre column towards +z) into the car's frame."""
+    return mi.Transform4f().rotate([0, 0, 1], -yaw).rotate([0, 0, 1], 90).rotate([1, 0, 0], 90)
+
+
+def _sensor(camera: layout.Camera, size: int, samples: int) -> Any:
+    return mi.load_dict(
+        {
+            "type": "perspective",
+            "fov": camera.fov,
+            "to_world": mi.ScalarTransform4f().look_at(
+                origin=list(camera.origin), target=list(camera.target), up=[0, 0, 1]
+            ),
+            "sampler": {"type": "multijitter", "sample_count": samples},
+            "film": {
+                "type": "hdrfilm",
+                "width": size,
+                "height": size,
+                "pixel_format": "rgba",
+                "component_format": "float32",
+                "rfilter": {"type": "box"},  # no pixel depends on its neighbours' blocks
+            },
+        }
+    )
+
+
+def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict(bsdf)
+    mesh = mi.Mesh(
+        part.name,
+        vertex_count=len(part.vertices),
+        face_count=len(part.faces),
+        has_vertex_normals=True,
+        props=properties,
+    )
+    buffers = mi.traverse(mesh)
+    buffers["vertex_positions"] = part.vertices.ravel()
+    buffers["vertex_normals"] = part.normals.ravel()
+    buffers["faces"] = part.faces.ravel()
+    buffers.update()
+    return mesh
+
+
+def _bsdf(name: str, material: Material) -> dict[str, Any]:
+    return {
+        "type": "twosided",
+        "id": name,
+        "bsdf": {
+            "type": "principled",
+            "base_color": _color(material.color),
+            "roughness": material.roughness,
+            "metallic": material.metallic,
+            "specular": material.specular,
+            "clearcoat": material.clearcoat,
+            "clearcoat_gloss": material.clearcoat_gloss,
+        },
+    }
+
+
+def _color(value: tuple[float, float, float]) -> dict[str, Any]:
+    return {"type": "rgb", "value": list(value)}
+
+
+def _rgb(value: NDArray[np.float64]) -> Any:
+    return mi.Color3f(*(float(channel) for channel in value))
