@@ -185,8 +185,8 @@ def _from_timm(name: str, *, download: bool) -> Backbone:
         tags = timm.list_pretrained(f"{known.partition('.')[0]}.*")
         raise ValueError(f"timm has no weights {known!r}; it has: {', '.join(tags) or 'none'}")
 
-    def create() -> nn.Module:
-        options = {"pretrained": download, "num_classes": 0}
+    def create() -> Any:
+        options: dict[str, Any] = {"pretrained": download, "num_classes": 0}
         try:
             # Transformers with a position embedding take any size only when asked to.
             return timm.create_model(known, dynamic_img_size=True, dynamic_img_pad=True, **options)
@@ -197,7 +197,7 @@ def _from_timm(name: str, *, download: bool) -> Backbone:
         config = timm.models.get_pretrained_cfg(known)
         if config is None or not config.has_weights:
             raise ValueError(f"timm has no pretrained weights for {known!r}: pretrained=false")
-        url = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else config.url
+        url = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else str(config.url)
         network = _downloaded(f"{_TIMM}{known}", create, url=url)
     else:
         network = create()
@@ -206,7 +206,7 @@ def _from_timm(name: str, *, download: bool) -> Backbone:
     return Backbone(network, int(num_features))
 
 
-def _timm_classifiers(network: nn.Module) -> list[str]:
+def _timm_classifiers(network: Any) -> list[str]:
     classifiers = network.default_cfg.get("classifier", ())
     classifiers = [classifiers] if isinstance(classifiers, str) else classifiers
     return [f"{classifier}." for classifier in classifiers]

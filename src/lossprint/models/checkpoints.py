@@ -92,7 +92,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path 
         ValueError: keys are missing or unexpected, or shapes differ; the first ten are named.
     """
     own = model.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith(".num_batches_tracked")]
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in state if key not in own]
     misshapen = [
         f"{key} is {tuple(state[key].shape)}, the model has {tuple(value.shape)}"
