@@ -1,0 +1,70 @@
+"""The table that ends a sweep: every run with how it went."""
+
+from collections.abc import Iterable
+
+from rich.markup import escape
+from rich.table import Table
+
+from lossprint.runs.record import RunRecord
+
+_COLUMNS = {
+    "MAP@R": "test/map_at_r",
+    "P@1": "test/precision_at_1",
+    "untrained MAP@R": "untrained/map_at_r",
+}
+_STYLES = {"finished": "green", "failed": "bold red", "running": "yellow"}
+_MISSING = "–"
+
+
+def runs_table(records: Iterable[RunRecord], *, title: str | None = None) -> Table:
+    """Make a table of runs: figures on unseen classes, or the error of those that failed.
+
+    Args:
+        records: in the order of the rows. A record left "running" was interrupted.
+        title: above the table.
+    """
+    records = list(records)
+    table = Table(title=title, title_justify="left")
+    table.add_column("loss", no_wrap=True)
+    table.add_column("fold", justify="right")
+    table.add_column("seed", justify="right")
+    table.add_column("status", no_wrap=True)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right")
+    table.add_column("time", justify="right")
+    with_errors = any(record.error for record in records)
+    if with_errors:
+        table.add_column("error", overflow="fold")
+    for record in records:
+        status = "interrupted" if record.status == "running" else record.status
+        figures = [_figure(record, key) for key in _COLUMNS.values()]
+        table.add_row(
+            escape(record.loss),
+            str(record.fold),
+            str(record.seed),
+            f"[{_STYLES[record.status]}]{status}[/]",
+            *figures,
+            duration_text(sum(record.durations.values())) if record.durations else _MISSING,
+            *([escape(record.error or "")] if with_errors else []),
+        )
+    return table
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration as 41 s, 3 min 05 s or 2 h 07 min.
+
+    Example:
+        >>> duration_text(185.4)
+        '3 min 05 s'
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _figure(record: RunRecord, key: str) -> str:
+    value = record.metrics.get(key)
+    return _MISSING if value is None else f"{value:.3f}"

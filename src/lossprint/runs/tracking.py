@@ -1,0 +1,260 @@
+"""Weights & Biases: online where one is logged in, else on disk until it is synced."""
+
+import netrc
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import pandas as pd
+from PIL import Image
+from rich import get_console
+
+from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
+from lossprint.runs.tracker import Tracker
+
+# Before W&B is imported: its crash reports are not asked for.
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+import wandb
+from wandb.errors import CommError, UsageError
+
+ARTIFACT_TYPE = "run"
+"""Of the artifact that holds what an analysis needs of a training run."""
+
+
+def logged_in(base_url: str) -> bool:
+    """Whether credentials for a W&B server are at hand; asks nobody and opens no connection."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = urlparse(base_url).hostname or ""
+    named = os.environ.get("NETRC")
+    candidates = [Path(named)] if named else [Path("~/.netrc"), Path("~/_netrc")]
+    for file in (candidate.expanduser() for candidate in candidates):
+        try:
+            if host in netrc.netrc(file).hosts:
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
+
+
+def choose_mode(mode: str, base_url: str) -> str:
+    """Decide between "online", "offline" and "disabled" without a prompt.
+
+    Args:
+        mode: "online", "offline", or "auto": as WANDB_MODE says, else online if logged in.
+        base_url: of the W&B server.
+
+    Raises:
+        ValueError: if online is demanded but nobody is logged in.
+    """
+    if mode == "auto":
+        wanted = os.environ.get("WANDB_MODE", "").lower()
+        if wanted in ("online", "offline", "disabled"):
+            mode = wanted
+        else:
+            return "online" if logged_in(base_url) else "offline"
+    if mode == "online" and not logged_in(base_url):
+        raise ValueError(
+            f"logger.mode=online, but nobody is logged in at {base_url}: "
+            "run `wandb login`, or set logger.mode=offline"
+        )
+    return mode
+
+
+class WandbTracker(Tracker):
+    """Hands what a run says to W&B. Opened and closed by `wandb_tracker`."""
+
+    def __init__(self, run: wandb.Run, *, online: bool) -> None:
+        self.run = run
+        self.online = online
+        parts = (run.entity, run.project, run.id) if online else (run.project, run.id)
+        self.path = "/".join(part for part in parts if part)
+
+    def log(self, figures: Mapping[str, float], *, epoch: int) -> None:
+        # The step is given: a continued run repeats an epoch in its place instead of adding one.
+        self.run.log({**figures, "epoch": epoch}, step=epoch)
+
+    def log_images(self, images: Mapping[str, Image.Image], *, epoch: int | None = None) -> None:
+        pictures: dict[str, Any] = {key: wandb.Image(image) for key, image in images.items()}
+        self.run.log(pictures, step=epoch)
+
+    def log_table(self, key: str, table: pd.DataFrame) -> None:
+        self.run.log({key: wandb.Table(dataframe=table.reset_index(drop=True))})
+
+    def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
+        if not self.online:  # W&B would keep a second copy of every file
+            return
+        artifact = wandb.Artifact(name, type=kind)
+        for file_name, file in files.items():
+            artifact.add_file(str(file), name=file_name)
+        self.run.log_artifact(artifact)
+
+    def use(self, records: Sequence[RunRecord]) -> None:
+        if not self.online:
+            return
+        for record in records:
+            if record.wandb is not None and record.wandb.count("/") == 2:
+                artifact = _run_artifact(wandb.Api(), record.wandb)
+                if artifact is not None:
+                    self.run.use_artifact(artifact)
+
+    def summarize(self, figures: Mapping[str, Any]) -> None:
+        self.run.summary.update(dict(figures))
+
+
+@contextmanager
+def wandb_tracker(
+    logger: Mapping[str, Any],
+    *,
+    folder: Path,
+    name: str,
+    group: str,
+    job_type: str,
+    tags: Sequence[str],
+    config: Mapping[str, Any],
+    path: str | None = None,
+) -> Iterator[Tracker]:
+    """Open a W&B run and close it whatever happens, with exit code 1 after an exception.
+
+    Offline no connection is opened, and one line tells how to sync. If the server cannot be
+    reached the run is kept offline. Source code, console output and the machine's description are
+    not sent; a running online run sends the usage of the processors.
+
+    Args, raises: as `lossprint.runs.tracker.open_tracker`.
+    """
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        x_disable_meta=True,
+    )
+    mode = choose_mode(logger["mode"], settings.base_url)
+    if mode == "disabled":
+        yield Tracker()
+        return
+    arguments: dict[str, Any] = {
+        "entity": logger.get("entity"),
+        "project": logger["project"],
+        "dir": str(folder),
+        "name": name,
+        "group": group,
+        "job_type": job_type,
+        "tags": [tag[:64] for tag in tags],
+        "config": dict(config),
+        "id": path.rsplit("/", 1)[-1] if path else None,
+        "reinit": "finish_previous",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _begin(arguments, settings, mode)
+    online = not run.offline
+    tracker = WandbTracker(run, online=online)
+    if online:
+        get_console().print(f"W&B: {run.url}", soft_wrap=True, highlight=False)
+    exit_code = 1
+    try:
+        run.define_metric("epoch")
+        run.define_metric("*", step_metric="epoch")
+        yield tracker
+        exit_code = 0
+    finally:
+        run.finish(exit_code=exit_code)
+        if not online:
+            kept = Path(run.dir).parent
+            get_console().print(
+                f"W&B offline; to upload: wandb sync {kept}", soft_wrap=True, highlight=False
+            )
+
+
+def _begin(arguments: dict[str, Any], settings: wandb.Settings, mode: str) -> wandb.Run:
+    if mode == "online":
+        try:
+            return wandb.init(**arguments, mode="online", resume="allow", settings=settings)
+        except (CommError, UsageError) as error:
+            reason = " ".join(str(error).split())
+            get_console().print(
+                f"W&B cannot be reached ({reason}); the run is kept offline.", markup=False
+            )
+    settings.x_disable_stats = True
+    return wandb.init(**arguments, mode="offline", settings=settings)
+
+
+def log_training_files(tracker: Tracker, record: RunRecord) -> None:
+    """Hand over what an analysis needs of a training run: see `fetch_run`."""
+    if tracker.path is None:
+        return
+    files = (
+        record.folder / RECORD_FILE,
+        record.config_file,
+        record.metrics_file,
+        record.weights_file,
+    )
+    tracker.log_files(
+        f"run-{tracker.path.rsplit('/', 1)[-1]}",
+        ARTIFACT_TYPE,
+        {file.name: file for file in files if file.is_file()},
+    )
+
+
+def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunRecord:
+    """Download a training run that was logged with its files.
+
+    Args:
+        path: entity/project/id of the W&B run.
+        output_root: the run is put below it, named as where it was trained. A run that is there
+            already is not downloaded again.
+        api: a `wandb.Api`; a new one by default.
+
+    Raises:
+        ValueError: if the path is none, or the run was logged without its files.
+    """
+    if len([part for part in path.split("/") if part]) != 3:
+        raise ValueError(f"{path!r} is no W&B run; a path is entity/project/id")
+    root = Path(output_root)
+    root.mkdir(parents=True, exist_ok=True)
+    for file in root.rglob(RECORD_FILE):
+        if (known := load_record(file.parent)).wandb == path:
+            return known
+    api = wandb.Api() if api is None else api
+    artifact = _run_artifact(api, path)
+    if artifact is None:
+        raise ValueError(
+            f"the W&B run {path} holds no artifact of type {ARTIFACT_TYPE!r}: only runs that "
+            "finished online keep their weights there"
+        )
+    with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as temporary:
+        download = Path(temporary) / "run"
+        artifact.download(root=str(download))
+        found = load_record(download)
+        sweep = api.run(path).group or "fetched"
+        folder = run_folder(root, sweep, found.loss, found.fold, found.seed)
+        if folder.exists():  # another run of the same name
+            sweep = f"{sweep}-{path.rsplit('/', 1)[-1]}"
+            folder = run_folder(root, sweep, found.loss, found.fold, found.seed)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(download, folder)
+    return load_record(folder)
+
+
+def _run_artifact(api: Any, path: str) -> Any:
+    """The newest artifact of type "run" that a W&B run logged, or None."""
+    found = [a for a in api.run(path).logged_artifacts() if a.type == ARTIFACT_TYPE]
+    return max(found, key=lambda artifact: artifact.created_at, default=None)
+
+
+def add_to_summary(path: str, figures: Mapping[str, Any], *, api: Any = None) -> None:
+    """Add figures to the summary of a W&B run that is finished, e.g. those of an analysis.
+
+    Args:
+        path: entity/project/id.
+        figures: by key.
+        api: a `wandb.Api`; a new one by default.
+    """
+    run = (wandb.Api() if api is None else api).run(path)
+    run.summary.update(dict(figures))

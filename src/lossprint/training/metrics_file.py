@@ -1,0 +1,100 @@
+"""The figures of every epoch in one csv, whole at any time and without an epoch twice."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from lossprint.files import whole_file
+
+FIRST_COLUMNS = ("epoch", "step")
+
+
+def read_rows(path: Path | str) -> list[dict[str, float]]:
+    """Read the rows of a metrics file; a figure that an epoch lacks is left out of its row.
+
+    Returns:
+        Rows in order of epochs; empty if there is no file.
+
+    Raises:
+        ValueError: naming the file and the line, if it holds anything but numbers.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = []
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                rows.append({key: _number(value) for key, value in row.items() if value != ""})
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{path}, line {number}: {error}") from error
+    return rows
+
+
+def write_rows(path: Path | str, rows: list[dict[str, float]]) -> None:
+    """Write a metrics file: epoch and step first, further figures by name, missing ones empty."""
+    further = sorted({key for row in rows for key in row} - set(FIRST_COLUMNS))
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*FIRST_COLUMNS, *further], restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+class EpochFigures(pl.Callback):
+    """Writes what an epoch logged into a metrics file, and hands it on.
+
+    A row holds the epoch, the number of optimizer steps so far, the learning rate of each
+    optimizer group, and all that was logged for this epoch: a figure that is measured only every
+    few epochs stands in those rows alone. A continued training repeats the epoch it was cut off
+    in: that epoch's old row is replaced.
+
+    Args:
+        path: of the metrics file; made at once, so that a run without epochs has one too.
+        hand_on: called with the figures and the epoch of each row, e.g. a tracker's `log`.
+    """
+
+    def __init__(
+        self, path: Path | str, hand_on: Callable[[Mapping[str, float], int], Any] | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.hand_on = hand_on
+        self._last: dict[str, Tensor] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if trainer.is_global_zero and not self.path.exists():
+            write_rows(self.path, [])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # What the sanity check logged belongs to no epoch.
+        self._last = dict(trainer.callback_metrics)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Lightning keeps the figures of earlier epochs; those measured anew are new tensors.
+        logged = dict(trainer.callback_metrics)
+        fresh = {key: value for key, value in logged.items() if value is not self._last.get(key)}
+        self._last = logged
+        if not trainer.is_global_zero:
+            return
+        figures: dict[str, float] = {"step": trainer.global_step}
+        for optimizer in trainer.optimizers:
+            for number, group in enumerate(optimizer.param_groups):
+                figures[f"lr/{group.get('name', number)}"] = float(group["lr"])
+        figures |= {key: value.item() for key, value in sorted(fresh.items())}
+        epoch = trainer.current_epoch
+        kept = [row for row in read_rows(self.path) if row["epoch"] < epoch]
+        write_rows(self.path, [*kept, {"epoch": epoch, **figures}])
+        if self.hand_on is not None:
+            finite = {key: value for key, value in figures.items() if math.isfinite(value)}
+            self.hand_on(finite, epoch)
