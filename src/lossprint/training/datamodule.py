@@ -82,6 +82,17 @@ class ImageDataModule(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.workers = workers if isinstance(images, FileImages) else 0
 
+    @property
+    def num_classes(self) -> int:
+        """Of the training classes, whose labels are 0 … num_classes − 1."""
+        return int(self.split.train[1].max()) + 1
+
+    def test_pixels(self, positions: Tensor) -> Tensor:
+        """uint8 [n, 3, S, S]: the test images at these positions, as the model sees them."""
+        images = self.images.images(self.split.test[0][positions])
+        sizes = torch.tensor([image.shape[:2] for image in images])
+        return crop_and_resize(images, self.eval_view.draw(sizes), self.eval_view.size)
+
     def setup(self, stage: str) -> None:
         """Move a store that fits in a quarter of the GPU's free memory there, once."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

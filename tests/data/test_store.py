@@ -1,0 +1,62 @@
+"""The store holds what PIL decodes; it is built once, whole or absent."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lossprint.data.dataset import FileImages
+from lossprint.data.index import ImageIndex
+from lossprint.data.store import open_store, read_image
+
+
+@pytest.fixture
+def index(tmp_path):
+    generator = np.random.default_rng(0)
+    sizes = [(20, 30), (16, 16), (50, 17)]
+    for row, size in enumerate(sizes):
+        pixels = generator.integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{row}.png")
+    return ImageIndex(tmp_path, ("0.png", "1.png", "2.png"), np.zeros(3, int), ("all",))
+
+
+def test_store_equals_the_files(index, tmp_path):
+    store = open_store(tmp_path / "cache", index, None)
+    assert len(store) == 3
+    for row, path in enumerate(index.paths()):
+        assert np.array_equal(store.image(row).numpy(), np.asarray(Image.open(path)))
+
+
+def test_short_side_is_resized_and_aspect_kept(index, tmp_path):
+    store = open_store(tmp_path / "cache", index, 10)
+    assert store.sizes.tolist() == [[10, 15], [10, 10], [29, 10]]
+    plain = FileImages(index, 10).images([2])[0]
+    assert torch.equal(store.image(2), plain)
+
+
+def test_second_opening_decodes_nothing(index, tmp_path, monkeypatch):
+    open_store(tmp_path / "cache", index, 10)
+    monkeypatch.setattr("lossprint.data.store.read_image", None)  # would fail if called
+    assert len(open_store(tmp_path / "cache", index, 10)) == 3
+
+
+def test_writing_to_the_tensor_leaves_the_file_unharmed(index, tmp_path):
+    store = open_store(tmp_path / "cache", index, None)
+    before = store.image(0).clone()
+    store.image(0).zero_()
+    assert torch.equal(open_store(tmp_path / "cache", index, None).image(0), before)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK", "RGBA", "P"])
+def test_every_mode_becomes_rgb(tmp_path, mode):
+    suffix = "jpg" if mode == "CMYK" else "png"
+    Image.new("RGB", (6, 5), (200, 100, 50)).convert(mode).save(tmp_path / f"a.{suffix}")
+    assert read_image(tmp_path / f"a.{suffix}", None).shape == (5, 6, 3)
+
+
+def test_an_undecodable_image_is_named_and_no_store_is_left(index, tmp_path):
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"cannot decode image .*1\.png"):
+        open_store(tmp_path / "cache", index, None)
+    assert list((tmp_path / "cache").iterdir()) == []
