@@ -1,0 +1,23 @@
+"""Figures of a comparison: each function takes tidy tables and returns a matplotlib figure."""
+
+from lossprint.reports.figures.bars import region_shares
+from lossprint.reports.figures.curves import training_curves
+from lossprint.reports.figures.distributions import pair_distributions
+from lossprint.reports.figures.galleries import gallery_figure
+from lossprint.reports.figures.heatmaps import clustered_pairs, pairs_by_family, property_heatmap
+from lossprint.reports.figures.loss_map import classical_mds, loss_map
+from lossprint.reports.figures.saving import png_bytes, save_figure
+
+__all__ = [
+    "classical_mds",
+    "clustered_pairs",
+    "gallery_figure",
+    "loss_map",
+    "pair_distributions",
+    "pairs_by_family",
+    "png_bytes",
+    "property_heatmap",
+    "region_shares",
+    "save_figure",
+    "training_curves",
+]

@@ -1,0 +1,70 @@
+"""The same images under every loss."""
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from lossprint.reports.evidence import Gallery
+from lossprint.reports.style import FAMILY_COLORS, MATPLOTLIB, OVERLAY, by_family, readable
+
+
+def overlay(image: np.ndarray, saliency: np.ndarray, *, strength: float = 0.65) -> np.ndarray:
+    """Lay a map over a darkened grey version of its image.
+
+    Args:
+        image: uint8 [H, W, 3].
+        saliency: [H, W] in [0, 1].
+        strength: share of the map's colours in the result.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
+    grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255.0
+    heat = matplotlib.colormaps[OVERLAY](saliency.astype(np.float32))[..., :3]
+    mixed = strength * heat + (1.0 - strength) * grey[..., None]
+    return np.round(np.clip(mixed, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def gallery_figure(gallery: Gallery, families: dict[str, str]) -> Figure:
+    """Draw images in columns and losses in rows; the first row shows the images themselves."""
+    losses = by_family(gallery.maps, families)
+    rows = [gallery.images]
+    for loss in losses:
+        pairs = zip(gallery.images, gallery.maps[loss], strict=True)
+        rows.append(np.stack([overlay(image, saliency) for image, saliency in pairs]))
+    count, height, width, _ = gallery.images.shape
+    gap = max(1, width // 32)
+    with matplotlib.rc_context(MATPLOTLIB):
+        figure = Figure(
+            figsize=(1.6 + 1.15 * count, 0.7 + 1.15 * len(rows) * height / width),
+            layout="constrained",
+        )
+        axes = figure.add_subplot()
+        axes.imshow(_mosaic(np.stack(rows), gap))
+        axes.set_xticks(
+            np.arange(count) * (width + gap) + width / 2,
+            gallery.captions or gallery.frames,
+            fontsize=7,
+        )
+        axes.xaxis.tick_top()
+        axes.set_yticks(
+            np.arange(len(rows)) * (height + gap) + height / 2,
+            ["image", *(readable(loss) for loss in losses)],
+        )
+        for label, loss in zip(axes.get_yticklabels(), ["", *losses], strict=True):
+            label.set_color(FAMILY_COLORS.get(families.get(loss, ""), "black"))
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        axes.set_title(gallery.title, loc="left")
+    return figure
+
+
+def _mosaic(tiles: np.ndarray, gap: int) -> np.ndarray:
+    """Lay uint8 tiles [R, C, H, W, 3] out as one white-ruled picture."""
+    rows, columns, height, width, _ = tiles.shape
+    padded = np.full((rows, columns, height + gap, width + gap, 3), 255, dtype=np.uint8)
+    padded[:, :, :height, :width] = tiles
+    picture = padded.transpose(0, 2, 1, 3, 4).reshape(
+        rows * (height + gap), columns * (width + gap), 3
+    )
+    return picture[:-gap, :-gap]

@@ -1,0 +1,119 @@
+"""One self-contained HTML page from findings, figures and tables."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from lossprint.reports.findings import Finding
+from lossprint.reports.style import FAMILY_MARKERS, family_rank, readable
+
+_GLYPHS = {"o": "●", "s": "■", "X": "✖"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with what a reader who cannot see it should know, and the section it stands in."""
+
+    section: str
+    caption: str
+    alternative: str
+    png: bytes
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class NamedTable:
+    """A table of text cells with its caption, and the section it stands in."""
+
+    section: str
+    caption: str
+    table: pd.DataFrame
+
+
+def render_page(
+    *,
+    title: str,
+    subtitle: str,
+    answer: str,
+    findings: Sequence[Finding],
+    overview: pd.DataFrame,
+    pictures: Sequence[Picture],
+    tables: Sequence[NamedTable],
+    sections: Mapping[str, str],
+    methods: Mapping[str, str],
+) -> str:
+    """Return the page: the answer, findings, the list of losses, sections, methods.
+
+    Args:
+        title: the page's heading.
+        subtitle: one line below it.
+        answer: the sentence the page opens with.
+        findings: in the order to show.
+        overview: one row per loss with the columns `loss` and `family`; numbers are sorted as
+            numbers.
+        pictures: by section.
+        tables: by section.
+        sections: heading by section key, in order; a section without pictures and tables is left
+            out.
+        methods: parameters and versions, name to value.
+
+    Everything handed in is escaped; style, script and images are inside the page, and its
+    content-security policy forbids the network.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["readable"] = readable
+    environment.filters["data_uri"] = _data_uri
+    template = environment.from_string(_resource("report.html"))
+    used = {item.section for item in pictures} | {item.section for item in tables}
+    families = sorted(set(overview["family"]), key=family_rank)
+    return template.render(
+        title=title,
+        subtitle=subtitle,
+        answer=answer,
+        findings=findings,
+        columns=list(overview.columns),
+        rows=[_cells(row) for _, row in overview.iterrows()],
+        families=families,
+        glyphs={family: _GLYPHS[FAMILY_MARKERS.get(family, "X")] for family in families},
+        pictures=pictures,
+        tables=tables,
+        sections={key: heading for key, heading in sections.items() if key in used},
+        methods=methods,
+        # Our own files, not a reader's: they must not be escaped.
+        style=Markup(_resource("report.css")),
+        script=Markup(_resource("report.js")),
+    )
+
+
+def _cells(row: pd.Series) -> list[dict[str, str]]:
+    return [{"text": _text(value), "sort": _sort_key(value)} for value in row]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, int | np.integer):
+        return str(value)
+    if isinstance(value, float | np.floating):
+        return f"{value:.3f}" if np.isfinite(value) else "–"
+    return str(value)
+
+
+def _sort_key(value: object) -> str:
+    if isinstance(value, float | np.floating) and not np.isfinite(value):
+        return ""
+    return str(value)
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _resource(name: str) -> str:
+    return (files("lossprint.reports") / name).read_text(encoding="utf-8")

@@ -1,0 +1,172 @@
+"""Evidence with a known answer, written down by hand rather than computed."""
+
+from itertools import combinations, combinations_with_replacement
+
+import numpy as np
+import pandas as pd
+
+from lossprint.reports.evidence import Evidence
+
+FAMILIES = {
+    "triplet": "ranking",
+    "contrastive": "ranking",
+    "arcface": "classification",
+    "normalized_softmax": "classification",
+    "untrained": "control",
+}
+PROPERTIES = ("model", "rotation_z", "color_hue", "bg_color_val")
+SEEDS = (0, 1)
+
+
+def evidence(*, families_differ: bool = True) -> Evidence:
+    """Four losses, two seeds, one control."""
+    rng = np.random.default_rng(5)
+    runs = pd.DataFrame(
+        [
+            {
+                "run": f"{loss}/fold0-seed{seed}",
+                "loss": loss,
+                "family": family,
+                "fold": 0,
+                "seed": seed,
+                "distance": "cosine",
+            }
+            for loss, family in FAMILIES.items()
+            for seed in SEEDS[: 1 if family == "control" else 2]
+        ]
+    )
+    pairs = pd.DataFrame([_pair(runs.iloc[a], runs.iloc[b]) for a, b in combinations(range(9), 2)])
+    level = np.select(
+        [
+            (pairs["family_a"] == "control") | (pairs["family_b"] == "control"),
+            pairs["loss_a"] == pairs["loss_b"],
+            pairs["family_a"] == pairs["family_b"],
+        ],
+        [0.35, 0.85, 0.8],
+        0.5 if families_differ else 0.8,
+    )
+    noise = rng.normal(0, 0.01, len(pairs))
+    agreement = pairs.assign(correlation=level + noise, spread=0.1, divergence=(1 - level) / 4)
+    similarity = pairs.assign(cka=level - 0.1 + noise, neighbor_overlap=level / 2)
+    trained = [loss for loss in FAMILIES if loss != "untrained"]
+    per_run = runs[runs["loss"] != "untrained"]
+    retrieval = pd.concat(
+        [
+            per_run.assign(metric=metric, value=base + rng.normal(0, 0.01, len(per_run)))
+            for metric, base in (("map_at_r", 0.3), ("precision_at_1", 0.7))
+        ]
+    )
+    properties = pd.concat(
+        [
+            runs.assign(property=name, value=5.0 * rank + rng.normal(0, 1, len(runs)))
+            for rank, name in enumerate(PROPERTIES)
+        ]
+    )
+    shares = pd.concat(
+        [
+            runs.assign(region=region, area=area, value=area + 0.2 + rng.normal(0, 0.02, len(runs)))
+            for region, area in (("car", 0.3), ("background", 0.5), ("shadow", 0.05))
+        ]
+    )
+    curves = pd.DataFrame(
+        [
+            {**run, "epoch": epoch, "metric": metric, "value": 1 - np.exp(-epoch / (k + 2))}
+            for k, run in enumerate(per_run.to_dict("records"))
+            for epoch in range(6)
+            for metric in ("val/map_at_r", "probe/agreement/initial")
+        ]
+    )
+    return Evidence(
+        runs=runs,
+        retrieval=retrieval,
+        retrieval_by_loss=_by_loss(retrieval, ["metric"]),
+        agreement=agreement,
+        agreement_by_loss=_pairs_by_loss(agreement, ["correlation", "spread", "divergence"]),
+        similarity=similarity,
+        similarity_by_loss=_pairs_by_loss(similarity, ["cka", "neighbor_overlap"]),
+        properties=properties,
+        properties_by_loss=_by_loss(properties, ["property"]),
+        property_families=property_families(p_holm=0.5),
+        shares_by_loss=_by_loss(shares, ["region", "area"]),
+        interventions_by_loss=_by_loss(
+            properties.assign(value=lambda x: x["value"] / 40), ["property"]
+        ),
+        contrasts=pd.DataFrame([contrast(losses=len(trained))]),
+        disagreement=pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
+        curves=curves,
+    )
+
+
+def contrast(**changes: object) -> dict[str, object]:
+    """A row of the contrasts that finds losses different."""
+    return {
+        "measure": "correlation",
+        "contrast": "loss",
+        "replicates": "seed",
+        "near": 0.85,
+        "far": 0.6,
+        "difference": 0.25,
+        "low": 0.2,
+        "high": 0.3,
+        "p": 0.0417,
+        "smallest_p": 0.0417,
+        "near_pairs": 4,
+        "far_pairs": 12,
+        "losses": 4,
+        **changes,
+    }
+
+
+def property_families(*, p_holm: float, smallest_p: float = 0.01) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "property": PROPERTIES,
+            "ranking_mean": 12.0,
+            "classification_mean": [4.0, 11.0, 12.5, 12.0],
+            "difference": [8.0, 1.0, -0.5, 0.0],
+            "low": np.nan,
+            "high": np.nan,
+            "superiority": 0.75,
+            "ranking_losses": 2,
+            "classification_losses": 2,
+            "p": p_holm / 4,
+            "p_holm": [p_holm, 1.0, 1.0, 1.0],
+            "smallest_p": smallest_p,
+            "study_p": p_holm / 8,
+        }
+    )
+
+
+def _pair(a: pd.Series, b: pd.Series) -> dict[str, object]:
+    return {
+        f"{key}_{side}": run[key]
+        for side, run in (("a", a), ("b", b))
+        for key in ("run", "loss", "family", "fold", "seed")
+    }
+
+
+def _by_loss(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    groups = table.groupby(["loss", "family", *keys], sort=False)["value"]
+    summary = groups.agg(mean="mean", low="min", high="max", runs="count").reset_index()
+    summary.loc[summary["runs"] == 1, ["low", "high"]] = np.nan
+    return summary
+
+
+def _pairs_by_loss(pairs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
+    rows = []
+    for a, b in combinations_with_replacement(FAMILIES, 2):
+        chosen = pairs[
+            ((pairs["loss_a"] == a) & (pairs["loss_b"] == b))
+            | ((pairs["loss_a"] == b) & (pairs["loss_b"] == a))
+        ]
+        rows.append(
+            {
+                "loss_a": a,
+                "loss_b": b,
+                "family_a": FAMILIES[a],
+                "family_b": FAMILIES[b],
+                "pairs": len(chosen),
+                **chosen[measures].mean().to_dict(),
+            }
+        )
+    return pd.DataFrame(rows)
