@@ -1,0 +1,38 @@
+"""What the saliency functions demand of their input, told by name and value."""
+
+from torch import Tensor
+
+
+def check_images(images: Tensor, **others: Tensor | None) -> None:
+    """Images must be a floating [N, C, H, W], each of `others` (where given) one [C, H, W] of it.
+
+    Raises:
+        ValueError: otherwise, naming the argument, its shape and the right one.
+    """
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"images must be a non-empty [N, C, H, W], not {list(images.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(f"images must be preprocessed to floating point, not {images.dtype}")
+    for name, other in others.items():
+        if other is not None and other.shape != images.shape[1:]:
+            raise ValueError(
+                f"{name} must be one image [C, H, W] of the images' shape "
+                f"{list(images.shape[1:])}, not {list(other.shape)}"
+            )
+
+
+def check_embeddings(embeddings: object, count: int) -> None:
+    """A model's output must be [count, D].
+
+    Raises:
+        ValueError: otherwise, naming what the model gave.
+    """
+    if not isinstance(embeddings, Tensor):
+        raise ValueError(
+            f"the model must give one tensor [N, D], not a {type(embeddings).__name__}"
+        )
+    if embeddings.ndim != 2 or len(embeddings) != count:
+        raise ValueError(
+            f"the model must give embeddings [N, D], one row for each image: {count} images gave "
+            f"{list(embeddings.shape)}"
+        )

@@ -1,0 +1,63 @@
+"""A model made ready for input gradients, while the caller's own stays as it is."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from lossprint.saliency.checks import check_embeddings
+
+
+@contextmanager
+def evaluation_copy(model: nn.Module) -> Iterator[nn.Module]:
+    """A frozen copy of `model` in evaluation mode, in float32 or, where it is so, float64.
+
+    A module that Python cannot copy (one that keeps a graph or a lock) is lent itself, and given
+    back with its modes and `requires_grad` restored, whatever happens inside the block.
+
+    Raises:
+        ValueError: a model without any floating point weights' dtype to compute in.
+    """
+    dtype = computing_dtype(model)
+    try:
+        frozen = copy.deepcopy(model)
+    except (RuntimeError, TypeError):
+        with _borrowed(model) as frozen:
+            yield frozen
+        return
+    yield frozen.to(dtype).eval().requires_grad_(False)
+
+
+def computing_dtype(model: nn.Module) -> torch.dtype:
+    """float64 for a model with float64 weights, float32 for any other."""
+    dtypes = {parameter.dtype for parameter in model.parameters()}
+    return torch.float64 if torch.float64 in dtypes else torch.float32
+
+
+def device_of(model: nn.Module, default: torch.device) -> torch.device:
+    """Of its first weight; `default` for a model without weights."""
+    return next((parameter.device for parameter in model.parameters()), default)
+
+
+def embed(model: nn.Module, images: Tensor) -> Tensor:
+    """Embeddings [M, D] of images [M, C, H, W], checked."""
+    embeddings = model(images)
+    check_embeddings(embeddings, len(images))
+    return embeddings
+
+
+@contextmanager
+def _borrowed(model: nn.Module) -> Iterator[nn.Module]:
+    modes = [(module, module.training) for module in model.modules()]
+    learning = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        model.eval()
+        model.requires_grad_(False)
+        yield model
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for parameter, requires_grad in learning:
+            parameter.requires_grad_(requires_grad)
