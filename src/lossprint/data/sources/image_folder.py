@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -111,7 +111,9 @@ def _table(root: Path, path: Path) -> tuple[list[Listed], dict[str, bool] | None
     if not len(table):
         raise ValueError(f"{path} lists no image")
     outside = [
-        file for file in table["file"] if not (root / file).resolve().is_relative_to(root.resolve())
+        file
+        for file in table["file"]
+        if Path(file).is_absolute() or ".." in PurePosixPath(file).parts
     ]
     if outside:
         raise ValueError(f"{path} lists {outside[0]!r}, which lies outside of {root}")
