@@ -1,0 +1,76 @@
+"""Where renderers come from: Mitsuba's variants, tried before they are trusted."""
+
+import os
+from functools import partial
+from multiprocessing import get_context
+from typing import Protocol
+
+from lossprint.rendering.studio import MakeRenderer, SceneRenderer
+
+# From the fastest to the one that works everywhere.
+VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")
+_SECONDS_TO_START = 120.0
+
+
+class Backend(Protocol):
+    """What makes renderers."""
+
+    def choose_variant(self, wanted: str) -> str:
+        """The variant to use for `wanted`, which may be "auto"."""
+
+    def renderer(self, variant: str, threads: int | None) -> MakeRenderer:
+        """A picklable maker of a renderer that uses so many threads; None for all cores."""
+
+
+class MitsubaBackend:
+    """Mitsuba, loaded in child processes alone."""
+
+    def choose_variant(self, wanted: str) -> str:
+        """The fastest variant that works here for "auto", else the wanted one if it works.
+
+        Each is tried in a child process, because some versions of LLVM abort the interpreter.
+
+        Raises:
+            ValueError: the variant is unknown, or does not work here.
+        """
+        if wanted not in ("auto", *VARIANTS):
+            raise ValueError(
+                f"variant = {wanted!r} is unknown; it is auto or one of {', '.join(VARIANTS)}"
+            )
+        for variant in VARIANTS if wanted == "auto" else (wanted,):
+            if variant == VARIANTS[-1] or _works(variant):
+                return variant
+        raise ValueError(f"variant = {wanted!r} does not work on this machine; 'auto' finds one")
+
+    def renderer(self, variant: str, threads: int | None) -> MakeRenderer:
+        return partial(_make_renderer, variant, threads)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _make_renderer(variant: str, threads: int | None) -> SceneRenderer:
+    from lossprint.rendering.render import Renderer
+
+    return Renderer(variant, threads=threads)
+
+
+def _works(variant: str) -> bool:
+    child = get_context("spawn").Process(target=_try, args=(variant,), daemon=True)
+    child.start()
+    child.join(_SECONDS_TO_START)
+    if child.is_alive():
+        child.kill()
+        child.join()
+    return child.exitcode == 0
+
+
+def _try(variant: str) -> None:
+    with open(os.devnull, "w") as nowhere:  # its complaints are the answer, not news
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    _make_renderer(variant, None)

@@ -1,0 +1,257 @@
+"""Rendered sets on disk: drawn, rendered by several processes, continued, and found complete.
+
+    <folder>/set.json            what the set is, without the number of its frames
+             images/<frame>.png  8-bit RGB
+             masks/<frame>.png   0 ground and backdrop, 1 car, 2 the car's shadow
+             samples.csv         one row a frame: frame, model, the ten properties
+             interventions.csv   of a set of interventions: base, property, from, to, frame
+
+`samples.csv` appears when every frame that it lists is there, and never gets shorter: of a folder
+that holds more than was asked for, a reader takes the first rows.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from lossprint.rendering.backend import Backend, MitsubaBackend, cores
+from lossprint.rendering.chunks import ChunksByDesign
+from lossprint.rendering.frame_files import (
+    is_frame_whole,
+    missing_frames,
+    remove_leftovers,
+    write_frame,
+)
+from lossprint.rendering.noise import PILOT_SCENES, run_pilot
+from lossprint.rendering.processes import spread
+from lossprint.rendering.progress import frames_progress
+from lossprint.rendering.sampling import Scene, Scenes
+from lossprint.rendering.shards import Shard
+from lossprint.rendering.specification import (
+    SetSpecification,
+    differences,
+    specify,
+    store,
+    stored,
+)
+from lossprint.rendering.studio import MakeRenderer, Studio, open_studio
+from lossprint.rendering.tables import (
+    SAMPLES,
+    number_of_rows,
+    write_interventions,
+    write_samples,
+)
+
+
+@dataclass(frozen=True)
+class RenderReport:
+    """What a call of `render_set` did: the set has `total` frames, of which it rendered some."""
+
+    folder: Path
+    total: int
+    rendered: int
+    missing: int
+    samples: int
+    variant: str
+
+
+def complete(folder: Path | str, **what: Any) -> bool:
+    """Whether the folder holds all of a set, `what` being the arguments of `specify`.
+
+    Reads `set.json`, counts the rows of `samples.csv` and looks at both ends of every image:
+    some 50 µs a frame.
+
+    Raises:
+        ValueError: the folder holds a different set, with what differs; or an argument is invalid.
+    """
+    folder, specification = Path(folder), specify(**what)
+    if _held(folder, specification) is None:
+        return False
+    total = specification.frames
+    return number_of_rows(folder / SAMPLES) >= total and not missing_frames(
+        folder, range(total), specification.size
+    )
+
+
+def ensure_set(
+    folder: Path | str,
+    *,
+    workers: int | None = None,
+    variant: str = "auto",
+    progress: bool = True,
+    **what: Any,
+) -> Path:
+    """The folder, after rendering what it lacks of the set. Arguments as in `render_set`."""
+    if not complete(folder, **what):
+        render_set(folder, workers=workers, variant=variant, progress=progress, **what)
+    return Path(folder)
+
+
+def render_set(
+    folder: Path | str,
+    *,
+    shard: Shard | None = None,
+    workers: int | None = None,
+    variant: str = "auto",
+    progress: bool = True,
+    backend: Backend | None = None,
+    **what: Any,
+) -> RenderReport:
+    """Render the frames of a set that the folder lacks.
+
+    The pixels of a frame depend on `what` and the variant alone: not on the number of frames,
+    workers or shards, nor on interruptions. Files that are cut off or corrupt are rendered again.
+
+    Args:
+        folder: is made if need be.
+        shard: render this part only. Whichever call finds all frames there writes the tables.
+        workers: number of processes; None starts one a CPU core, or a single one for a GPU.
+        variant: of Mitsuba; "auto" takes that of the frames already there, else the fastest that
+            works here.
+        progress: show a progress bar.
+        backend: makes the renderers; Mitsuba by default.
+        what: the arguments of `specify`.
+
+    Raises:
+        ValueError: an invalid argument; or the folder holds a different set, with what differs.
+        OSError: the folder cannot be written.
+        WorkerError: a process failed or died. What is rendered stays.
+    """
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers = {workers} is not valid; it is a whole number, at least 1")
+    folder, specification = Path(folder), specify(**what)
+    backend, shard = backend or MitsubaBackend(), shard or Shard()
+    held = _held(folder, specification)
+    scenes, interventions = specification.scenes()
+    share = shard.frames(len(scenes))
+    missing = missing_frames(folder, share, specification.size, thorough=True)
+    if missing or held is None:
+        held = _begin(folder, specification, held, scenes, variant, backend)
+        _render(
+            folder,
+            [scenes[frame] for frame in missing],
+            specification,
+            samples=held["samples"],
+            variant=held["variant"],
+            workers=workers,
+            progress=progress,
+            backend=backend,
+        )
+    elsewhere = set(range(len(scenes))).difference(share)
+    absent = len(missing_frames(folder, elsewhere, specification.size))
+    if absent == 0:
+        if number_of_rows(folder / SAMPLES) < len(scenes):
+            if specification.interventions:
+                write_interventions(folder, interventions, specification.design_names)
+            write_samples(folder, scenes, specification.design_names)
+        remove_leftovers(folder)
+    return RenderReport(folder, len(scenes), len(missing), absent, held["samples"], held["variant"])
+
+
+def _held(folder: Path, specification: SetSpecification) -> dict[str, Any] | None:
+    """The folder's description, if it holds this set; None if it holds none.
+
+    Raises:
+        ValueError: it holds another one.
+    """
+    description = stored(folder)
+    if description is None:
+        return None
+    differing = differences(description, specification.identity())
+    if differing:
+        raise ValueError(
+            f"{folder} holds a different set: {'; '.join(differing)}. "
+            "Choose another folder, or remove this one"
+        )
+    return description
+
+
+def _begin(
+    folder: Path,
+    specification: SetSpecification,
+    held: dict[str, Any] | None,
+    scenes: Scenes,
+    variant: str,
+    backend: Backend,
+) -> dict[str, Any]:
+    """Settle what all frames of the set share: the variant and the number of samples."""
+    if held is not None:
+        if variant not in ("auto", held["variant"]):
+            raise ValueError(
+                f"variant = {variant!r}: {folder} was begun with '{held['variant']}', whose noise "
+                "is another; take that, or another folder"
+            )
+        backend.choose_variant(held["variant"])
+        return held
+    variant = backend.choose_variant(variant)
+    samples = specification.samples
+    if samples is None:
+        samples = _find_samples(specification, scenes, backend.renderer(variant, threads=None))
+    store(folder, {**specification.identity(), "samples": samples, "variant": variant})
+    held = _held(folder, specification)  # of processes that begin at once, all follow the last
+    assert held is not None
+    return held
+
+
+def _find_samples(
+    specification: SetSpecification, scenes: Scenes, make_renderer: MakeRenderer
+) -> int:
+    """The number of samples for the wanted noise, from a pilot on the set's first scenes."""
+    pilot = [scenes[frame] for frame in range(min(PILOT_SCENES, len(scenes)))]
+    tasks = [(pilot, specification.noise_db)]
+    studio = partial(
+        open_studio, make_renderer, specification.designs, specification.size, keep=len(pilot)
+    )
+    found: Generator[int, None, None] = spread(
+        lambda _: tasks.pop() if tasks else None, workers=1, start=studio, handle=run_pilot
+    )
+    with closing(found):
+        return next(found)
+
+
+def _render(
+    folder: Path,
+    scenes: list[Scene],
+    specification: SetSpecification,
+    *,
+    samples: int,
+    variant: str,
+    workers: int | None,
+    progress: bool,
+    backend: Backend,
+) -> None:
+    if not scenes:
+        return
+    if workers is None:
+        workers = 1 if variant.startswith("cuda") else cores()
+    workers = min(workers, len(scenes))
+    threads = None if workers == 1 else max(1, cores() // workers)
+    results = spread(
+        ChunksByDesign(scenes, workers).next_chunk,
+        workers=workers,
+        start=partial(
+            open_studio,
+            backend.renderer(variant, threads),
+            specification.designs,
+            specification.size,
+        ),
+        handle=partial(_render_chunk, folder, specification.size, samples),
+    )
+    with closing(results), frames_progress(progress) as bar:
+        task = bar.add_task(f"Rendering {folder.name}", total=len(scenes))
+        for _ in results:
+            bar.advance(task)
+
+
+def _render_chunk(
+    folder: Path, size: int, samples: int, studio: Studio, chunk: Iterable[Scene]
+) -> Iterator[int]:
+    for scene in chunk:
+        # Another command may be rendering the same set: what is there by now need not be done.
+        if not is_frame_whole(folder, scene.frame, size, thorough=True):
+            frame = studio.shoot(scene, samples=samples)
+            write_frame(folder, scene.frame, frame.image, frame.mask)
+        yield scene.frame

@@ -1,0 +1,94 @@
+"""Which scene a frame shows: drawn from (seed, property, frame), whatever the number of frames.
+
+Each property has a random stream of its own, keyed by the seed and the property's name, and
+frame i takes the stream's i-th number. A longer set is therefore a continuation of a shorter one,
+and changing one property's levels leaves the draws of all others alone.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one frame shows: the design's place in its set's list, and the ten values."""
+
+    frame: int
+    design: int
+    properties: Mapping[str, float]
+    noise_seed: int
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """The scenes of frames 0 … N−1, by column.
+
+    `design` int64 [N] counts in the set's designs, `properties` maps names to float64 [N], and
+    `noise_seed` uint32 [N] seeds the renderer's sampling.
+    """
+
+    design: np.ndarray
+    properties: Mapping[str, np.ndarray]
+    noise_seed: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.design)
+
+    def __getitem__(self, frame: int) -> Scene:
+        values = {name: float(column[frame]) for name, column in self.properties.items()}
+        return Scene(frame, int(self.design[frame]), values, int(self.noise_seed[frame]))
+
+
+def draw_scenes(
+    count: int,
+    *,
+    seed: int,
+    levels: Mapping[str, Sequence[float]],
+    designs: int,
+    balanced: bool,
+) -> Scenes:
+    """Draw every property uniformly and independently from its levels, and a design.
+
+    Args:
+        count: number of frames N.
+        seed: of the set, ≥ 0.
+        levels: of each property.
+        designs: how many designs there are.
+        balanced: give each run of `designs` frames every design once, in shuffled order, so that
+            the designs' numbers of frames differ by at most one; otherwise the design is drawn
+            independently, like a property.
+    """
+    properties = {}
+    for name, values in levels.items():
+        properties[name] = np.asarray(values, dtype=np.float64)[
+            _uniform_choices(seed, name, count, len(values))
+        ]
+    design = (
+        _shuffled_rounds(seed, count, designs)
+        if balanced
+        else _uniform_choices(seed, "model", count, designs)
+    )
+    noise_seed = (_bits(seed, "noise").random_raw(count) >> np.uint64(32)).astype(np.uint32)
+    return Scenes(design, properties, noise_seed)
+
+
+def _bits(seed: int, *key: str | int) -> np.random.PCG64:
+    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key]
+    return np.random.PCG64(np.random.SeedSequence([seed, *words]))
+
+
+def _uniform_choices(seed: int, name: str, count: int, number: int) -> np.ndarray:
+    uniform = np.random.Generator(_bits(seed, name)).random(count)
+    return np.floor(uniform * number).astype(np.int64)
+
+
+def _shuffled_rounds(seed: int, count: int, designs: int) -> np.ndarray:
+    rounds = [
+        # Sorting random numbers shuffles by arithmetic alone, so no release of numpy changes it.
+        np.argsort(np.random.Generator(_bits(seed, "model", number)).random(designs), kind="stable")
+        for number in range(-(-count // designs))
+    ]
+    return np.concatenate([np.empty(0, np.int64), *rounds])[:count]

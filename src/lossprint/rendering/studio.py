@@ -1,0 +1,79 @@
+"""What a rendering process holds: a renderer, and the cars that it built last."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from lossprint.rendering.designs import Design
+from lossprint.rendering.geometry import Car, build_car
+from lossprint.rendering.sampling import Scene
+from lossprint.rendering.user_designs import MeshDesign, load_car
+
+
+class RenderedFrame(Protocol):
+    """Image uint8 [H, W, 3] and mask uint8 [H, W]."""
+
+    image: np.ndarray
+    mask: np.ndarray
+
+
+class SceneRenderer(Protocol):
+    """What a studio needs of a renderer."""
+
+    def render(
+        self, car: Car, properties: Mapping[str, float], *, size: int, samples: int, seed: int
+    ) -> RenderedFrame: ...
+
+
+MakeRenderer = Callable[[], SceneRenderer]
+
+
+class Studio:
+    """Renders scenes of its designs, building each design's geometry when it is first needed.
+
+    Args:
+        renderer: makes the pictures.
+        designs: what the scenes' design numbers count in.
+        size: of the images, pixels.
+        keep: how many designs' geometry is kept for further scenes.
+    """
+
+    def __init__(
+        self,
+        renderer: SceneRenderer,
+        designs: tuple[Design | MeshDesign, ...],
+        size: int,
+        keep: int = 1,
+    ) -> None:
+        self._renderer = renderer
+        self._size = size
+        self._car = lru_cache(keep)(lambda number: build(designs[number], size))
+
+    def shoot(self, scene: Scene, *, samples: int, seed: int | None = None) -> RenderedFrame:
+        """Render a scene; `seed` replaces the scene's own sampling noise."""
+        return self._renderer.render(
+            self._car(scene.design),
+            scene.properties,
+            size=self._size,
+            samples=samples,
+            seed=scene.noise_seed if seed is None else seed,
+        )
+
+
+def build(design: Design | MeshDesign, size: int) -> Car:
+    """The geometry of a design, finer where the images are large."""
+    if isinstance(design, MeshDesign):
+        return load_car(design)
+    return build_car(design, cell=0.04 if size < 128 else 0.025)
+
+
+def open_studio(
+    make_renderer: MakeRenderer,
+    designs: tuple[Design | MeshDesign, ...],
+    size: int,
+    keep: int = 1,
+) -> Studio:
+    """A studio with a renderer of its own, made in the process that renders."""
+    return Studio(make_renderer(), designs, size, keep)
