@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lossprint.runs.record import RunRecord
 
@@ -16,8 +18,8 @@ _STYLES = {"finished": "green", "failed": "bold red", "running": "yellow"}
 _MISSING = "–"
 
 
-def runs_table(records: Iterable[RunRecord], *, title: str | None = None) -> Table:
-    """Make a table of runs: figures on unseen classes, or the error of those that failed.
+def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> Group:
+    """Make a table of runs with their figures on unseen classes, and below it what failed and why.
 
     Args:
         records: in the order of the rows. A record left "running" was interrupted.
@@ -32,9 +34,6 @@ def runs_table(records: Iterable[RunRecord], *, title: str | None = None) -> Tab
     for name in _COLUMNS:
         table.add_column(name, justify="right")
     table.add_column("time", justify="right")
-    with_errors = any(record.error for record in records)
-    if with_errors:
-        table.add_column("error", overflow="fold")
     for record in records:
         status = "interrupted" if record.status == "running" else record.status
         figures = [_figure(record, key) for key in _COLUMNS.values()]
@@ -45,9 +44,13 @@ def runs_table(records: Iterable[RunRecord], *, title: str | None = None) -> Tab
             f"[{_STYLES[record.status]}]{status}[/]",
             *figures,
             duration_text(sum(record.durations.values())) if record.durations else _MISSING,
-            *([escape(record.error or "")] if with_errors else []),
         )
-    return table
+    errors = [
+        Text.assemble((record.name, "bold red"), f": {record.error}")
+        for record in records
+        if record.status == "failed"
+    ]
+    return Group(table, *errors)
 
 
 def duration_text(seconds: float) -> str:

@@ -23,7 +23,7 @@ class Tracker:
 
     path: str | None = None
 
-    def log(self, figures: Mapping[str, float], *, epoch: int) -> None:
+    def log(self, figures: Mapping[str, float], epoch: int) -> None:
         """Take the figures of an epoch."""
 
     def log_images(self, images: Mapping[str, Image.Image], *, epoch: int | None = None) -> None:

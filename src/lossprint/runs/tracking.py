@@ -75,7 +75,7 @@ class WandbTracker(Tracker):
         parts = (run.entity, run.project, run.id) if online else (run.project, run.id)
         self.path = "/".join(part for part in parts if part)
 
-    def log(self, figures: Mapping[str, float], *, epoch: int) -> None:
+    def log(self, figures: Mapping[str, float], epoch: int) -> None:
         # The step is given: a continued run repeats an epoch in its place instead of adding one.
         self.run.log({**figures, "epoch": epoch}, step=epoch)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
+from torch.optim import Optimizer
 
 from lossprint.files import whole_file
 
@@ -56,9 +57,9 @@ class EpochFigures(pl.Callback):
     """Writes what an epoch logged into a metrics file, and hands it on.
 
     A row holds the epoch, the number of optimizer steps so far, the learning rate of each
-    optimizer group, and all that was logged for this epoch: a figure that is measured only every
-    few epochs stands in those rows alone. A continued training repeats the epoch it was cut off
-    in: that epoch's old row is replaced.
+    optimizer group at the epoch's last step, and all that was logged for this epoch: a figure that
+    is measured only every few epochs stands in those rows alone. A continued training repeats the
+    epoch it was cut off in: that epoch's old row is replaced.
 
     Args:
         path: of the metrics file; made at once, so that a run without epochs has one too.
@@ -71,6 +72,7 @@ class EpochFigures(pl.Callback):
         self.path = Path(path)
         self.hand_on = hand_on
         self._last: dict[str, Tensor] = {}
+        self._rates: dict[str, float] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         if trainer.is_global_zero and not self.path.exists():
@@ -80,6 +82,12 @@ class EpochFigures(pl.Callback):
         # What the sanity check logged belongs to no epoch.
         self._last = dict(trainer.callback_metrics)
 
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        for number, group in enumerate(optimizer.param_groups):
+            self._rates[f"lr/{group.get('name', number)}"] = float(group["lr"])
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Lightning keeps the figures of earlier epochs; those measured anew are new tensors.
         logged = dict(trainer.callback_metrics)
@@ -87,10 +95,7 @@ class EpochFigures(pl.Callback):
         self._last = logged
         if not trainer.is_global_zero:
             return
-        figures: dict[str, float] = {"step": trainer.global_step}
-        for optimizer in trainer.optimizers:
-            for number, group in enumerate(optimizer.param_groups):
-                figures[f"lr/{group.get('name', number)}"] = float(group["lr"])
+        figures: dict[str, float] = {"step": trainer.global_step, **self._rates}
         figures |= {key: value.item() for key, value in sorted(fresh.items())}
         epoch = trainer.current_epoch
         kept = [row for row in read_rows(self.path) if row["epoch"] < epoch]

@@ -1,0 +1,364 @@
+"""What W&B gets, read back from the file it keeps offline; and that nobody is asked or called."""
+
+import builtins
+import json
+import shutil
+import struct
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import wandb
+from PIL import Image
+from wandb.errors import CommError
+from wandb.proto import wandb_internal_pb2
+
+from lossprint.runs import tracking
+from lossprint.runs.record import RunRecord, load_record, run_folder
+from lossprint.runs.tracker import Tracker, check_logger, open_tracker, track_training
+from lossprint.runs.tracking import (
+    add_to_summary,
+    choose_mode,
+    fetch_run,
+    log_training_files,
+    logged_in,
+)
+
+CONFIG = {
+    "seed": 0,
+    "loss": {"name": "triplet", "criterion": {"margin": 0.2}, "miner": None},
+    "folds": [1, 2],
+}
+LOGGER = {"name": "wandb", "project": "lossprint", "entity": None, "mode": "auto"}
+URL = "https://api.wandb.ai"
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials, no prompts."""
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    def asked(*_: object) -> str:
+        raise AssertionError("nobody may be asked")
+
+    monkeypatch.setattr(builtins, "input", asked)
+
+
+def begin(root: Path, **changes: Any) -> RunRecord:
+    values: dict[str, Any] = {"loss": "triplet", "family": "ranking", "fold": 0, "seed": 0}
+    values |= {"distance": "lp", "data_fingerprint": "abc", **changes}
+    folder = run_folder(root, "first", values["loss"], values["fold"], values["seed"])
+    return RunRecord(folder=folder, **values).begin(CONFIG)
+
+
+def records_in(path: Path) -> Iterator[Any]:
+    """Parse a .wandb file: a header of 7 bytes, then LevelDB's log format around protobufs."""
+    data, position, block, whole = path.read_bytes(), 7, 32768, b""
+    assert data[:4] == b":W&B"
+    while position + 7 <= len(data):
+        if block - position % block < 7:  # too little room for a record's header: padding
+            position += block - position % block
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        chunk = data[position + 7 : position + 7 + length]
+        position += 7 + length
+        whole = chunk if kind in (1, 2) else whole + chunk  # 1 full, 2 first, 3 middle, 4 last
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(whole)
+            yield record
+
+
+def items(entries: Any) -> dict[str, Any]:
+    return {
+        ".".join(entry.nested_key) or entry.key: json.loads(entry.value_json) for entry in entries
+    }
+
+
+def read_back(folder: Path) -> SimpleNamespace:
+    """Read what an offline run holds, once W&B's own process has written all of it."""
+    deadline = time.monotonic() + 30
+    while (found := parse(folder)).exit_code is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return found
+
+
+def parse(folder: Path) -> SimpleNamespace:
+    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    found = SimpleNamespace(config={}, history=[], summary={}, run=None, exit_code=None)
+    for record in records_in(path):
+        kind = record.WhichOneof("record_type")
+        if kind == "run":
+            found.run = record.run
+            found.config |= items(record.run.config.update)
+        elif kind == "history":
+            found.history.append(items(record.history.item))
+        elif kind == "summary":
+            found.summary |= items(record.summary.update)
+        elif kind == "exit":
+            found.exit_code = record.exit.exit_code
+    return found
+
+
+def test_offline_file_holds_config_history_and_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = begin(tmp_path)
+    with track_training(record, LOGGER, CONFIG) as tracker:
+        for epoch in range(3):
+            tracker.log({"val/map_at_r": 0.25 * epoch, "train/loss": 1.0}, epoch)
+        tracker.log_images({"gallery/neighbors": Image.new("RGB", (8, 8))}, epoch=2)
+        tracker.log_table("runs", pd.DataFrame({"loss": ["triplet"], "value": [0.5]}))
+        tracker.summarize({"test/map_at_r": 0.5, "untrained/map_at_r": 0.125})
+        record = record.with_wandb(tracker.path)
+        log_training_files(tracker, record)
+    found = read_back(record.folder)
+    assert found.run.project == "lossprint"
+    assert found.run.run_group == "first"
+    assert found.run.job_type == "train"
+    assert found.run.display_name == "triplet-fold0-seed0"
+    assert list(found.run.tags) == ["ranking", "triplet"]
+    assert load_record(record.folder).wandb == f"lossprint/{found.run.run_id}"
+    assert {key: found.config[key] for key in CONFIG} == CONFIG
+    assert found.config["data_fingerprint"] == "abc"
+    rows = [row for row in found.history if "val/map_at_r" in row]
+    assert [(row["epoch"], row["_step"]) for row in rows] == [(0, 0), (1, 1), (2, 2)]
+    assert [row["val/map_at_r"] for row in rows] == [0, 0.25, 0.5]
+    assert rows[2]["gallery/neighbors._type"] == "image-file"
+    assert found.summary["test/map_at_r"] == 0.5
+    assert found.summary["untrained/map_at_r"] == 0.125
+    assert found.exit_code == 0
+    # one line, with the folder that can be synced; no files but these
+    (line,) = capsys.readouterr().out.strip().splitlines()
+    (kept,) = (record.folder / "wandb").glob("offline-run-*")
+    assert line == f"W&B offline; to upload: wandb sync {kept}"
+    files = {path.relative_to(kept).parts[1] for path in kept.glob("files/*")}
+    assert files <= {"requirements.txt", "media"}  # no source, no console output, no machine
+
+
+def test_runs_of_one_process_are_their_own_also_after_failure(tmp_path: Path) -> None:
+    first, second = begin(tmp_path, seed=0), begin(tmp_path, seed=1)
+
+    def diverge() -> None:
+        with track_training(first, LOGGER, CONFIG) as tracker:
+            tracker.summarize({"value": 1})
+            raise ArithmeticError("loss became nan")
+
+    with pytest.raises(ArithmeticError, match="loss became nan"):
+        diverge()
+    assert wandb.run is None
+    with track_training(second, LOGGER, CONFIG) as tracker:
+        tracker.summarize({"value": 2})
+    assert wandb.run is None
+    one, two = read_back(first.folder), read_back(second.folder)
+    assert (one.exit_code, two.exit_code) == (1, 0)
+    assert (one.summary["value"], two.summary["value"]) == (1, 2)
+    assert one.run.run_id != two.run.run_id
+
+
+def test_continued_run_keeps_its_identity(tmp_path: Path) -> None:
+    record = begin(tmp_path).with_wandb("someone/lossprint/abc123")
+    with track_training(record, LOGGER, CONFIG) as tracker:
+        assert tracker.path == "lossprint/abc123"
+
+
+def test_unreachable_server_leaves_the_run_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    original, modes = wandb.init, []
+
+    def init(**arguments: Any) -> Any:
+        modes.append(arguments["mode"])
+        if arguments["mode"] == "online":
+            raise CommError("no route\nto host")
+        return original(**arguments)
+
+    monkeypatch.setattr(wandb, "init", init)
+    record = begin(tmp_path)
+    with track_training(record, LOGGER, CONFIG) as tracker:
+        tracker.summarize({"value": 1})
+    assert modes == ["online", "offline"]
+    assert read_back(record.folder).summary["value"] == 1
+    assert "W&B cannot be reached (no route to host)" in capsys.readouterr().out
+
+
+def test_mode_follows_login_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not logged_in(URL)
+    assert choose_mode("auto", URL) == "offline"
+    assert choose_mode("offline", URL) == "offline"
+    with pytest.raises(ValueError, match=r"nobody is logged in at https://api\.wandb\.ai"):
+        choose_mode("online", URL)
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    assert logged_in(URL)
+    assert not logged_in("https://wandb.example.org")
+    assert choose_mode("auto", URL) == choose_mode("online", URL) == "online"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert choose_mode("auto", URL) == "offline"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert choose_mode("auto", URL) == "disabled"
+    (tmp_path / "netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "key")
+    assert logged_in(URL)
+
+
+@pytest.mark.parametrize("name", ["csv", "none"])
+def test_other_loggers_track_nothing(tmp_path: Path, name: str) -> None:
+    record = begin(tmp_path)
+    with track_training(record, {"name": name}, CONFIG) as tracker:
+        tracker.log({"a": 1.0}, 0)
+        log_training_files(tracker, record)
+    assert type(tracker) is Tracker
+    assert tracker.path is None
+    assert sorted(path.name for path in record.folder.iterdir()) == ["config.yaml", "run.json"]
+
+
+def test_wandb_mode_disabled_tracks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with track_training(begin(tmp_path), LOGGER, CONFIG) as tracker:
+        assert type(tracker) is Tracker
+
+
+@pytest.mark.parametrize(
+    ("logger", "message"),
+    [
+        ({"name": "tensorboard"}, r"logger='tensorboard' is unknown; valid are wandb, csv, none"),
+        ({"name": "csv", "mode": "auto"}, r"unknown logger\.mode; valid are name"),
+        ({**LOGGER, "mode": "on"}, r"logger\.mode='on' is unknown; valid are auto, online"),
+        ({**LOGGER, "project": ""}, r"logger\.project='' must be the name"),
+        ({**LOGGER, "projct": "a"}, r"unknown logger\.projct; valid are name, project"),
+    ],
+)
+def test_wrong_loggers_are_refused(tmp_path: Path, logger: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_logger(logger)
+
+
+class FakeApi:
+    """The part of `wandb.Api` that is used, over runs that lie in folders."""
+
+    def __init__(self, runs: dict[str, list[Any]]) -> None:
+        self.runs = runs
+        self.summaries: dict[str, dict[str, Any]] = {path: {} for path in runs}
+
+    def run(self, path: str) -> Any:
+        return SimpleNamespace(
+            group="first",
+            logged_artifacts=lambda: self.runs[path],
+            summary=self.summaries[path],
+        )
+
+
+class FakeArtifact:
+    def __init__(self, source: Path, created_at: str, kind: str = "run") -> None:
+        self.source, self.created_at, self.type = source, created_at, kind
+        self.downloads = 0
+
+    def download(self, root: str) -> str:
+        self.downloads += 1
+        shutil.copytree(self.source, root)
+        return root
+
+
+def test_runs_are_fetched_by_their_path(tmp_path: Path) -> None:
+    path = "someone/lossprint/abc123"
+    original = begin(tmp_path / "there").with_wandb(path)
+    original.weights_file.write_bytes(b"weights")
+    original = original.finish({"test/map_at_r": 0.5}, {})
+    newest = FakeArtifact(original.folder, "2026-02-02")
+    older = FakeArtifact(tmp_path, "2026-01-01")
+    api = FakeApi({path: [older, newest, FakeArtifact(tmp_path, "2027-01-01", "history")]})
+    here = tmp_path / "here"
+    fetched = fetch_run(path, here, api=api)
+    assert fetched.folder == here / "first" / "triplet" / "fold0-seed0"
+    assert fetched.metrics == {"test/map_at_r": 0.5}
+    assert fetched.weights_file.read_bytes() == b"weights"
+    assert fetch_run(path, here, api=api) == fetched
+    assert (newest.downloads, older.downloads) == (1, 0)
+    assert [entry.name for entry in here.iterdir()] == ["first"]
+
+
+def test_fetched_run_does_not_replace_another_of_its_name(tmp_path: Path) -> None:
+    path = "someone/lossprint/abc123"
+    mine = begin(tmp_path / "here").finish({"test/map_at_r": 0.1}, {})
+    theirs = begin(tmp_path / "there").with_wandb(path).finish({"test/map_at_r": 0.9}, {})
+    api = FakeApi({path: [FakeArtifact(theirs.folder, "2026")]})
+    fetched = fetch_run(path, tmp_path / "here", api=api)
+    assert fetched.metrics == {"test/map_at_r": 0.9}
+    assert fetched.sweep == "first-abc123"
+    assert load_record(mine.folder).metrics == {"test/map_at_r": 0.1}
+
+
+def test_runs_without_files_cannot_be_fetched(tmp_path: Path) -> None:
+    api = FakeApi({"a/b/c": []})
+    with pytest.raises(ValueError, match=r"run a/b/c holds no artifact of type 'run'"):
+        fetch_run("a/b/c", tmp_path, api=api)
+    with pytest.raises(ValueError, match=r"'b/c' is no W&B run; a path is entity/project/id"):
+        fetch_run("b/c", tmp_path, api=api)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_are_added_to_a_finished_run() -> None:
+    api = FakeApi({"a/b/c": []})
+    add_to_summary("a/b/c", {"probe/nr_precision/model": 3.0}, api=api)
+    assert api.summaries["a/b/c"] == {"probe/nr_precision/model": 3.0}
+
+
+class FakeRun:
+    """The part of an online `wandb.Run` that is used."""
+
+    entity, project, id = "someone", "lossprint", "abc123"
+
+    def __init__(self) -> None:
+        self.logged: list[Any] = []
+        self.used: list[Any] = []
+
+    def log_artifact(self, artifact: wandb.Artifact) -> None:
+        self.logged.append(artifact)
+
+    def use_artifact(self, artifact: Any) -> None:
+        self.used.append(artifact)
+
+
+def test_online_run_logs_what_an_analysis_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = FakeRun()
+    tracker = tracking.WandbTracker(run, online=True)  # type: ignore[arg-type]
+    assert tracker.path == "someone/lossprint/abc123"
+    record = begin(tmp_path).with_wandb(tracker.path)
+    record.weights_file.write_bytes(b"weights")
+    log_training_files(tracker, record)
+    (artifact,) = run.logged
+    assert (artifact.name, artifact.type) == ("run-abc123", "run")
+    assert set(artifact.manifest.entries) == {"run.json", "config.yaml", "weights.safetensors"}
+    trained = FakeArtifact(tmp_path, "2026")
+    monkeypatch.setattr(wandb, "Api", lambda: FakeApi({"someone/lossprint/abc123": [trained]}))
+    tracker.use([record, record.with_wandb(None), record.with_wandb("lossprint/offline")])
+    assert run.used == [trained]
+
+
+def test_analysis_runs_are_of_their_own_type(tmp_path: Path) -> None:
+    with open_tracker(
+        LOGGER,
+        folder=tmp_path / "analysis",
+        name="first",
+        group="first",
+        job_type="analysis",
+        tags=("analysis",),
+        config={},
+    ) as tracker:
+        tracker.log_table("retrieval", pd.DataFrame({"loss": ["triplet"]}, index=[7]))
+    found = read_back(tmp_path / "analysis")
+    assert found.run.job_type == "analysis"
+    assert any(row.get("retrieval._type") == "table-file" for row in found.history)
