@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
 from lossprint.rendering import scene as layout
 from lossprint.rendering.geometry import Car, Part
-from lossprint.rendering.materials import MATERIALS, Material
+from lossprint.rendering.materials import Material, material_named
 
 VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
 MASK_SAMPLES = 16
 GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
-_PLASTIC = Material((0.03, 0.03, 0.03), 0.5)
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,19 @@ class Renderer:
     Args:
         variant: "scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb", or "auto" for "scalar_rgb", which
             works on every machine.
+        threads: CPU threads to render with; None takes one a core.
 
     Raises:
         ValueError: for an unknown variant.
     """
 
-    def __init__(self, variant: str = "auto") -> None:
+    def __init__(self, variant: str = "auto", *, threads: int | None = None) -> None:
         self.variant = "scalar_rgb" if variant == "auto" else variant
         if self.variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}; valid: auto, {', '.join(VARIANTS)}")
         mi.set_variant(self.variant)
+        if threads is not None:
+            dr.set_thread_count(threads)
         self._car: Car | None = None
 
     def render(
@@ -88,30 +91,33 @@ class Renderer:
             | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
         }
         for part in car.parts:
-            material = MATERIALS.get(part.material, _PLASTIC)
+            material = material_named(part.material)
             description[f"part_{part.name}"] = _mesh(part, _bsdf(part.material, material))
         self._scene = mi.load_dict(description)
         self._parameters = mi.traverse(self._scene)
         paint = "part_paint.bsdf.brdf_0.base_color.value"
         self._paint = paint if any(part.material == "paint" for part in car.parts) else None
-        black = {"type": "diffuse", "reflectance": _color((0.0, 0.0, 0.0))}
-        white = {"type": "diffuse", "reflectance": _color((1.0, 1.0, 1.0))}
+        # Labels by light: the ground glows green and the sun is red, so a pixel's green is its
+        # share of ground, its red its share of lit ground, its alpha its share of any surface.
         labels: dict[str, Any] = {
             "type": "scene",
-            "integrator": {
-                "type": "aov",
-                "aovs": "reflectance:albedo",
-                "direct": {"type": "direct", "bsdf_samples": 0, "emitter_samples": 1},
-            },
+            "integrator": {"type": "direct", "bsdf_samples": 0, "emitter_samples": 1},
             "sun": {
                 "type": "directional",
-                "irradiance": _color((1.0, 1.0, 1.0)),
+                "irradiance": _color((1.0, 0.0, 0.0)),
                 "direction": [0, 0, -1],
             },
-            "floor": ground | {"bsdf": white},
+            "floor": ground
+            | {
+                "bsdf": {"type": "diffuse", "reflectance": _color((1.0, 0.0, 0.0))},
+                "glow": {
+                    "type": "area",
+                    "radiance": _color((0.0, 1.0, 0.0)),
+                    "sampling_weight": 0.0,
+                },
+            },
+            "car": _mesh(_merged(car.parts), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
         }
-        for part in car.parts:
-            labels[f"part_{part.name}"] = _mesh(part, black)
         self._labels = mi.load_dict(labels)
         self._label_parameters = mi.traverse(self._labels)
         self._bounds = car.bounds
@@ -136,7 +142,7 @@ class Renderer:
         sensor = _sensor(camera, size, MASK_SAMPLES)
         layers = np.asarray(mi.render(self._labels, sensor=sensor, seed=0, spp=MASK_SAMPLES))
         lit = layers[..., 0] * np.pi / np.sin(elevation)
-        return layout.mask_labels(lit, layers[..., 4], layers[..., 3])
+        return layout.mask_labels(lit, layers[..., 1], layers[..., 3])
 
 
 @lru_cache(maxsize=64)
@@ -227,6 +233,20 @@ def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
     buffers["faces"] = part.faces.ravel()
     buffers.update()
     return mesh
+
+
+def _merged(parts: tuple[Part, ...]) -> Part:
+    """All parts as one."""
+    starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]]).astype(np.uint32)
+    return Part(
+        name="car",
+        vertices=np.concatenate([part.vertices for part in parts]),
+        faces=np.concatenate(
+            [part.faces + start for part, start in zip(parts, starts, strict=True)]
+        ),
+        normals=np.concatenate([part.normals for part in parts]),
+        material="car",
+    )
 
 
 def _bsdf(name: str, material: Material) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """What surrounds the car: sky and studio light, backdrop, camera, exposure and tone curve.
 
-The car stays at rest on the origin, nose towards +x. A car turned by `rotation_z` is seen by turning
-camera, sky and backdrop the other way round it, which is the same picture and keeps the scene's
-geometry untouched. In the camera's own frame, azimuth 0 is the direction from the car to the
+The car stays at rest on the origin, nose towards +x. A car turned by `rotation_z` is seen by
+turning camera, sky and backdrop the other way round it, which is the same picture and keeps the
+scene's geometry untouched. In the camera's own frame, azimuth 0 is the direction from the car to the
 camera and azimuths grow counter-clockwise seen from above.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,7 @@ def fit_camera(bounds: Array, properties: Mapping[str, float]) -> Camera:
     return Camera(tuple(origin), tuple(target), float(np.degrees(2.0 * np.arctan(half))))
 
 
+@lru_cache(maxsize=1)
 def directions() -> tuple[Array, Array]:
     """Azimuth [H, W] and elevation [H, W] in radians of the environment map's pixels.
 
@@ -137,7 +139,7 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
 
     light = SKY_STRENGTH * _turned(sky, properties["sun_rotation"])
     level = float((light.mean(axis=-1) * weight).sum() / np.pi)  # mean radiance of the sky
-    light = light + level * _panels(azimuth, elevation)[..., None]
+    light = light + level * _panels()[..., None]
 
     sun_elevation = np.radians(properties["sun_elevation"])
     sun_azimuth = np.radians(properties["sun_rotation"])
@@ -154,15 +156,17 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
     exposure = EXPOSURE_KEY * np.pi / (0.55 * facing + 0.45 * wall)
 
     # The backdrop lights the ground as the ground lights the backdrop: E = E0 + k·ρE/π.
-    cover = _backdrop(azimuth, elevation)
-    fall = 1.0 - 0.45 * _step(0.0, np.radians(24.0), elevation)
+    cover, fall = _backdrop()
     colour = ground_color(properties)
     light = light * (1.0 - cover[..., None])
     direct = (light * weight[..., None]).sum(axis=(0, 1)) + sun * np.sin(sun_elevation)
     share = (cover * fall * weight).sum() / np.pi
     radiance = colour / np.pi * direct / (1.0 - share * colour)
     environment = light + (cover * fall)[..., None] * radiance
-    environment = np.where(upper[..., None], environment + disc[..., None] * sun, radiance)
+    # Below the horizon lies the ground: one row keeps the seam shut, the rest would only draw
+    # light samples that the ground blocks.
+    environment = np.where(upper[..., None], environment + disc[..., None] * sun, 0.0)
+    environment[rows // 2] = radiance
     return Light(environment, float(exposure))
 
 
@@ -176,8 +180,10 @@ def _turned(environment: Array, degrees: float) -> Array:
     )
 
 
-def _panels(azimuth: Array, elevation: Array) -> Array:
-    """Soft light panels of a studio and a dark treeline, over the sky's mean radiance."""
+@lru_cache(maxsize=1)
+def _panels() -> Array:
+    """Soft light panels of a studio [H, W], in units of the sky's mean radiance."""
+    azimuth, elevation = directions()
     degrees = np.degrees(elevation)
     side = np.abs(np.degrees(azimuth))
     ceiling = 1.6 * _step(48.0, 58.0, degrees) * (1.0 - _step(78.0, 86.0, degrees))
@@ -186,10 +192,13 @@ def _panels(azimuth: Array, elevation: Array) -> Array:
     return ceiling * (1.0 - _step(100.0, 130.0, side)) + strip
 
 
-def _backdrop(azimuth: Array, elevation: Array) -> Array:
-    """How far the backdrop covers the sky: 1 behind the car, 0 above and beside it."""
+@lru_cache(maxsize=1)
+def _backdrop() -> tuple[Array, Array]:
+    """How far the backdrop covers the sky [H, W], 1 behind the car, and its shading with height."""
+    azimuth, elevation = directions()
     side = 180.0 - np.abs(np.degrees(azimuth))
-    return (1.0 - _step(62.0, 95.0, side)) * (1.0 - _step(24.0, 40.0, np.degrees(elevation)))
+    cover = (1.0 - _step(62.0, 95.0, side)) * (1.0 - _step(24.0, 40.0, np.degrees(elevation)))
+    return cover, 1.0 - 0.45 * _step(0.0, np.radians(24.0), elevation)
 
 
 def develop(radiance: Array, exposure: float) -> NDArray[np.uint8]:
