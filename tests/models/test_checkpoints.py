@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lossprint.models import load_weights, read_state_dict, rename_keys
+from lossprint.models import load_checkpoint, load_weights, read_state_dict, rename_keys
 
 
 def linear_state() -> dict[str, torch.Tensor]:
@@ -95,3 +95,30 @@ def test_batch_counters_may_be_absent() -> None:
     state = nn.BatchNorm2d(2).state_dict()
     del state["num_batches_tracked"]
     load_weights(nn.BatchNorm2d(2), state, source="file")
+
+
+def tiny() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 6))
+
+
+def test_any_architecture_gets_its_weights(tmp_path: Path) -> None:
+    trained = tiny()
+    state = {f"model.net.{key}": value for key, value in trained.state_dict().items()}
+    state["model.head.weight"] = torch.ones(3)
+    torch.save(state, tmp_path / "model.pth")
+    key_map = {"model.net.": "", "model.head.": None}
+    model = load_checkpoint(
+        tiny(), tmp_path / "model.pth", key_map=key_map, image_size=4, embedding_size=6
+    )
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(images), trained(images))
+    assert not model.training
+
+
+def test_outputs_that_are_no_embeddings_are_refused(tmp_path: Path) -> None:
+    torch.save(tiny().state_dict(), tmp_path / "model.pth")
+    with pytest.raises(ValueError, match=r"model\.pth gives embeddings of size 6, not 128"):
+        load_checkpoint(tiny(), tmp_path / "model.pth", image_size=4, embedding_size=128)
+    torch.save({}, tmp_path / "empty.pth")
+    with pytest.raises(ValueError, match=r"turns 2 images into \(2, 3, 8, 8\), not into embedd"):
+        load_checkpoint(nn.Identity(), tmp_path / "empty.pth", image_size=8)

@@ -113,6 +113,42 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path 
     model.load_state_dict(state, strict=False)
 
 
+def load_checkpoint(
+    model: nn.Module,
+    path: Path | str,
+    *,
+    key_map: Mapping[str, str | None] | None = None,
+    image_size: int,
+    embedding_size: int | None = None,
+) -> nn.Module:
+    """Give any architecture the weights of a file, and find out that it embeds images.
+
+    Args:
+        model: gets the weights in place, and is put into eval mode.
+        path: see `read_state_dict`.
+        key_map: see `rename_keys`; None leaves the names as they are.
+        image_size: side of the square images [N, 3, S, S] it takes.
+        embedding_size: what it has to give; None accepts any size.
+
+    Raises:
+        FileNotFoundError, ValueError: the file or its keys do not fit, or the output is not
+            [N, D] with D = `embedding_size`.
+    """
+    state = rename_keys(read_state_dict(path), key_map or {})
+    load_weights(model, state, source=path)
+    model.eval()
+    with torch.no_grad():
+        output = model(torch.zeros(2, 3, image_size, image_size))
+    shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
+        raise ValueError(
+            f"{type(model).__name__} turns 2 images into {shape}, not into embeddings (2, D)"
+        )
+    if embedding_size is not None and output.shape[1] != embedding_size:
+        raise ValueError(f"{path} gives embeddings of size {output.shape[1]}, not {embedding_size}")
+    return model
+
+
 def _first(keys: Iterable[str]) -> str:
     keys = list(keys)
     return ", ".join(keys[:_NAMED_KEYS]) + (", …" if len(keys) > _NAMED_KEYS else "")
