@@ -24,6 +24,7 @@ from wandb.errors import CommError, UsageError
 
 ARTIFACT_TYPE = "run"
 """Of the artifact that holds what an analysis needs of a training run."""
+SERVER_PATIENCE = 30.0  # seconds until a run is kept offline
 
 
 def logged_in(base_url: str) -> bool:
@@ -135,6 +136,8 @@ def wandb_tracker(
         disable_git=True,
         x_disable_meta=True,
     )
+    if "WANDB_INIT_TIMEOUT" not in os.environ:
+        settings.init_timeout = SERVER_PATIENCE
     mode = choose_mode(logger["mode"], settings.base_url)
     if mode == "disabled":
         yield Tracker()
@@ -149,6 +152,7 @@ def wandb_tracker(
         "tags": [tag[:64] for tag in tags],
         "config": dict(config),
         "id": path.rsplit("/", 1)[-1] if path else None,
+        "resume": "allow" if path else None,
         "reinit": "finish_previous",
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -175,14 +179,17 @@ def wandb_tracker(
 def _begin(arguments: dict[str, Any], settings: wandb.Settings, mode: str) -> wandb.Run:
     if mode == "online":
         try:
-            return wandb.init(**arguments, mode="online", resume="allow", settings=settings)
+            return wandb.init(**arguments, mode="online", settings=settings)
         except (CommError, UsageError) as error:
             reason = " ".join(str(error).split())
             get_console().print(
-                f"W&B cannot be reached ({reason}); the run is kept offline.", markup=False
+                f"W&B cannot be reached ({reason}); the run is kept offline.",
+                markup=False,
+                soft_wrap=True,
+                highlight=False,
             )
     settings.x_disable_stats = True
-    return wandb.init(**arguments, mode="offline", settings=settings)
+    return wandb.init(**{**arguments, "resume": None}, mode="offline", settings=settings)
 
 
 def log_training_files(tracker: Tracker, record: RunRecord) -> None:
