@@ -19,12 +19,17 @@ from wandb.proto import wandb_internal_pb2
 
 from lossprint.runs import tracking
 from lossprint.runs.record import RunRecord, load_record, run_folder
-from lossprint.runs.tracker import Tracker, check_logger, open_tracker, track_training
+from lossprint.runs.tracker import (
+    Tracker,
+    check_logger,
+    log_training_files,
+    open_tracker,
+    track_training,
+)
 from lossprint.runs.tracking import (
     add_to_summary,
     choose_mode,
     fetch_run,
-    log_training_files,
     logged_in,
 )
 

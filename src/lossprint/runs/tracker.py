@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import RECORD_FILE, RunRecord
 
 LOGGERS = ("wandb", "csv", "none")
 MODES = ("auto", "online", "offline")
+ARTIFACT_TYPE = "run"
+"""Of the artifact that holds what an analysis needs of a training run."""
 
 
 class Tracker:
@@ -124,3 +126,20 @@ def track_training(
         path=record.wandb,
     ) as tracker:
         yield tracker
+
+
+def log_training_files(tracker: Tracker, record: RunRecord) -> None:
+    """Hand over what an analysis needs of a training run: see `tracking.fetch_run`."""
+    if tracker.path is None:
+        return
+    files = (
+        record.folder / RECORD_FILE,
+        record.config_file,
+        record.metrics_file,
+        record.weights_file,
+    )
+    tracker.log_files(
+        f"run-{tracker.path.rsplit('/', 1)[-1]}",
+        ARTIFACT_TYPE,
+        {file.name: file for file in files if file.is_file()},
+    )

@@ -14,7 +14,7 @@ from PIL import Image
 from rich import get_console
 
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
-from lossprint.runs.tracker import Tracker
+from lossprint.runs.tracker import ARTIFACT_TYPE, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -22,8 +22,6 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 import wandb
 from wandb.errors import CommError, UsageError
 
-ARTIFACT_TYPE = "run"
-"""Of the artifact that holds what an analysis needs of a training run."""
 SERVER_PATIENCE = 30.0  # seconds until a run is kept offline
 
 
@@ -190,23 +188,6 @@ def _begin(arguments: dict[str, Any], settings: wandb.Settings, mode: str) -> wa
             )
     settings.x_disable_stats = True
     return wandb.init(**{**arguments, "resume": None}, mode="offline", settings=settings)
-
-
-def log_training_files(tracker: Tracker, record: RunRecord) -> None:
-    """Hand over what an analysis needs of a training run: see `fetch_run`."""
-    if tracker.path is None:
-        return
-    files = (
-        record.folder / RECORD_FILE,
-        record.config_file,
-        record.metrics_file,
-        record.weights_file,
-    )
-    tracker.log_files(
-        f"run-{tracker.path.rsplit('/', 1)[-1]}",
-        ARTIFACT_TYPE,
-        {file.name: file for file in files if file.is_file()},
-    )
 
 
 def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunRecord:
