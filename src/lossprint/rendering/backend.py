@@ -46,7 +46,18 @@ class MitsubaBackend:
         return partial(_make_renderer, variant, threads)
 
 
-def cores() -> int:
+def workers_for(variant: str, wanted: int | None, scenes: int) -> tuple[int, int | None]:
+    """How many processes render so many scenes, and the threads of each (None: all cores).
+
+    A GPU is served by one process; the CPU's cores by one each, which wastes nothing on waiting.
+    """
+    if wanted is None:
+        wanted = 1 if variant.startswith("cuda") else _cores()
+    workers = max(1, min(wanted, scenes))
+    return workers, None if workers == 1 else max(1, _cores() // workers)
+
+
+def _cores() -> int:
     """CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

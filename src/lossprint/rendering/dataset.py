@@ -10,14 +10,14 @@
 that holds more than was asked for, a reader takes the first rows.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lossprint.rendering.backend import Backend, MitsubaBackend, cores
+from lossprint.rendering.backend import Backend, MitsubaBackend, workers_for
 from lossprint.rendering.chunks import ChunksByDesign
 from lossprint.rendering.frame_files import (
     is_frame_whole,
@@ -188,8 +188,9 @@ def _begin(
         return held
     variant = backend.choose_variant(variant)
     samples = specification.samples
-    if samples is None:
-        samples = _find_samples(specification, scenes, backend.renderer(variant, threads=None))
+    if specification.noise_db is not None:
+        maker = backend.renderer(variant, threads=None)
+        samples = _find_samples(specification, scenes, specification.noise_db, maker)
     store(folder, {**specification.identity(), "samples": samples, "variant": variant})
     held = _held(folder, specification)  # of processes that begin at once, all follow the last
     assert held is not None
@@ -197,18 +198,19 @@ def _begin(
 
 
 def _find_samples(
-    specification: SetSpecification, scenes: Scenes, make_renderer: MakeRenderer
+    specification: SetSpecification, scenes: Scenes, noise_db: float, make_renderer: MakeRenderer
 ) -> int:
     """The number of samples for the wanted noise, from a pilot on the set's first scenes."""
     pilot = [scenes[frame] for frame in range(min(PILOT_SCENES, len(scenes)))]
-    tasks = [(pilot, specification.noise_db)]
     studio = partial(
         open_studio, make_renderer, specification.designs, specification.size, keep=len(pilot)
     )
-    found: Generator[int, None, None] = spread(
-        lambda _: tasks.pop() if tasks else None, workers=1, start=studio, handle=run_pilot
-    )
-    with closing(found):
+    tasks = [(pilot, noise_db)]
+
+    def next_task(_: object) -> tuple[list[Scene], float] | None:
+        return tasks.pop() if tasks else None
+
+    with closing(spread(next_task, workers=1, start=studio, handle=run_pilot)) as found:
         return next(found)
 
 
@@ -225,10 +227,7 @@ def _render(
 ) -> None:
     if not scenes:
         return
-    if workers is None:
-        workers = 1 if variant.startswith("cuda") else cores()
-    workers = min(workers, len(scenes))
-    threads = None if workers == 1 else max(1, cores() // workers)
+    workers, threads = workers_for(variant, workers, len(scenes))
     results = spread(
         ChunksByDesign(scenes, workers).next_chunk,
         workers=workers,

@@ -37,6 +37,12 @@ class SetSpecification:
     interventions: bool
 
     @property
+    def name(self) -> str:
+        """Short, for folders and files: the kind, the size and the seed."""
+        kind = f"{self.kind}-interventions" if self.interventions else self.kind
+        return f"{kind}-{self.size}px-seed{self.seed}"
+
+    @property
     def design_names(self) -> tuple[str, ...]:
         return tuple(design.name for design in self.designs)
 

@@ -15,8 +15,11 @@ from lossprint.rendering.user_designs import MeshDesign, load_car
 class RenderedFrame(Protocol):
     """Image uint8 [H, W, 3] and mask uint8 [H, W]."""
 
-    image: np.ndarray
-    mask: np.ndarray
+    @property
+    def image(self) -> np.ndarray: ...
+
+    @property
+    def mask(self) -> np.ndarray: ...
 
 
 class SceneRenderer(Protocol):
