@@ -25,10 +25,10 @@ def _grey(value: float, roughness: float, **rest: float) -> Material:
 # only by chance and leaves as bright specks on the ground.
 MATERIALS: Mapping[str, Material] = MappingProxyType(
     {
-        "paint": _grey(0.5, 0.40, metallic=0.20, clearcoat=1.0, clearcoat_gloss=0.93),
-        "glass": _grey(0.012, 0.10, specular=0.9),
+        "paint": _grey(0.5, 0.40, metallic=0.20, clearcoat=1.0, clearcoat_gloss=0.45),
+        "glass": _grey(0.012, 0.22, specular=0.9),
         "trim": _grey(0.012, 0.45),
-        "gloss": _grey(0.02, 0.15),
+        "gloss": _grey(0.02, 0.28),
         "plastic": _grey(0.035, 0.6),
         "cavity": _grey(0.006, 0.9, specular=0.1),
         "gap": _grey(0.008, 0.8, specular=0.1),
@@ -39,9 +39,28 @@ MATERIALS: Mapping[str, Material] = MappingProxyType(
         "rim": _grey(0.60, 0.38, metallic=0.85),
         "dark_rim": _grey(0.05, 0.40, metallic=0.5),
         "disc": _grey(0.22, 0.5, metallic=0.8),
-        "chrome": _grey(0.70, 0.30, metallic=1.0),
-        "lamp": _grey(0.80, 0.15, clearcoat=0.6),
-        "tail": Material((0.30, 0.006, 0.008), 0.15, clearcoat=1.0),
+        "chrome": _grey(0.70, 0.34, metallic=1.0),
+        "lamp": _grey(0.80, 0.35, clearcoat=0.6, clearcoat_gloss=0.3),
+        "tail": Material((0.30, 0.006, 0.008), 0.35, clearcoat=1.0, clearcoat_gloss=0.3),
         "plate": _grey(0.70, 0.5),
     }
 )
+
+
+def material_named(name: str) -> Material:
+    """A material by name, or of a plain colour: `rgb:<red>,<green>,<blue>`, linear in [0, 1].
+
+    Raises:
+        ValueError: the name is neither.
+    """
+    if name in MATERIALS:
+        return MATERIALS[name]
+    kind, _, channels = name.partition(":")
+    values = tuple(float(channel) for channel in channels.split(",")) if channels else ()
+    if kind != "rgb" or len(values) != 3:
+        raise ValueError(
+            f"unknown material {name!r}; it is rgb:<red>,<green>,<blue> or one of "
+            f"{', '.join(MATERIALS)}"
+        )
+    red, green, blue = values
+    return Material((red, green, blue), 0.5)

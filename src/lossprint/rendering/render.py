@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import drjit as dr
+import drjit as dr
 import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class Renderer:
         mi.set_variant(self.variant)
         if car is not self._car:
             self._load(car)
-        camera = layout.fit_camera(self._bounds, properties)
+        camera = layout.fit_camera(self._outline, properties)
         sun_elevation = float(properties["sun_elevation"])
         light = layout.compose_light(_sky(sun_elevation), _sun(sun_elevation), properties)
 
@@ -72,8 +73,11 @@ class Renderer:
         parameters.update()
         sensor = _sensor(camera, size, samples)
         radiance = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
-        image = layout.develop(radiance[..., :3].astype(np.float64), light.exposure)
-        return Frame(image, self._mask(camera, properties, size))
+        shares = self._shares(camera, properties, size)
+        clean = layout.without_specks(
+            radiance[..., :3].astype(np.float64), light.ground, shares.covered - shares.ground
+        )
+        return Frame(layout.develop(clean, light.exposure), layout.mask_labels(shares))
 
     def _load(self, car: Car) -> None:
         ground = {
@@ -120,12 +124,13 @@ class Renderer:
         }
         self._labels = mi.load_dict(labels)
         self._label_parameters = mi.traverse(self._labels)
-        self._bounds = car.bounds
+        vertices = np.concatenate([part.vertices for part in car.parts])
+        self._outline = vertices[::7].astype(np.float64)
         self._car = car
 
-    def _mask(
+    def _shares(
         self, camera: layout.Camera, properties: Mapping[str, float], size: int
-    ) -> NDArray[np.uint8]:
+    ) -> layout.Shares:
         elevation = np.radians(properties["sun_elevation"])
         azimuth = np.radians(properties["sun_rotation"] - properties["rotation_z"])
         towards = np.array(
@@ -142,36 +147,44 @@ class Renderer:
         sensor = _sensor(camera, size, MASK_SAMPLES)
         layers = np.asarray(mi.render(self._labels, sensor=sensor, seed=0, spp=MASK_SAMPLES))
         lit = layers[..., 0] * np.pi / np.sin(elevation)
-        return layout.mask_labels(lit, layers[..., 1], layers[..., 3])
+        return layout.Shares(lit=lit, ground=layers[..., 1], covered=layers[..., 3])
 
 
 @lru_cache(maxsize=64)
 def _sky(elevation: float) -> NDArray[np.float64]:
     """Sky radiance [H, W, 3] without the sun, which stands at azimuth 0."""
-    rows, columns = layout.ENVIRONMENT_SHAPE
     emitter = mi.load_dict(_sunsky(elevation, sky=1.0, sun=0.0))
     azimuths, elevations = layout.directions()
-    result = np.zeros((rows, columns, 3))
-    interaction = mi.SurfaceInteraction3f()
-    for row in range(rows // 2):
-        for column in range(columns):
-            a, e = azimuths[row, column], elevations[row, column]
-            interaction.wi = mi.Vector3f(
-                -float(np.cos(e) * np.cos(a)), -float(np.cos(e) * np.sin(a)), -float(np.sin(e))
-            )
-            result[row, column] = np.asarray(emitter.eval(interaction)).reshape(-1)[:3]
+    above = elevations > 0
+    a, e = azimuths[above], elevations[above]
+    towards = np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=-1)
+    result = np.zeros((*above.shape, 3))
+    result[above] = _radiance(emitter, towards)
     return result
+
+
+def _radiance(emitter: Any, directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Radiance [N, 3] that a distant emitter sends from unit directions [N, 3]."""
+    if mi.variant().startswith("scalar"):
+        interaction = mi.SurfaceInteraction3f()
+        result = np.empty(directions.shape)
+        for i, (x, y, z) in enumerate((-directions).tolist()):
+            interaction.wi = mi.Vector3f(x, y, z)
+            result[i] = emitter.eval(interaction)
+        return result
+    interaction = dr.zeros(mi.SurfaceInteraction3f, len(directions))
+    interaction.wi = mi.Vector3f(*(-directions.T.astype(np.float32)))
+    return np.asarray(emitter.eval(interaction)).T.astype(np.float64)
 
 
 @lru_cache(maxsize=64)
 def _sun(elevation: float) -> NDArray[np.float64]:
     """Irradiance [3] of the sun on a surface facing it."""
     emitter = mi.load_dict(_sunsky(elevation, sky=0.0, sun=1.0))
-    interaction = mi.SurfaceInteraction3f()
     e = np.radians(elevation)
-    interaction.wi = mi.Vector3f(-float(np.cos(e)), 0.0, -float(np.sin(e)))
+    radiance = _radiance(emitter, np.array([[np.cos(e), 0.0, np.sin(e)]]))[0]
     solid_angle = 2.0 * np.pi * (1.0 - np.cos(np.radians(0.5358 / 2)))
-    return np.asarray(emitter.eval(interaction)).reshape(-1)[:3].astype(np.float64) * solid_angle
+    return radiance * solid_angle
 
 
 def _sunsky(elevation: float, *, sky: float, sun: float) -> dict[str, Any]:

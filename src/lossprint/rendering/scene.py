@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-ENVIRONMENT_SHAPE = (128, 256)  # rows from the zenith down, columns around
+ENVIRONMENT_SHAPE = (96, 192)  # rows from the zenith down, columns around
 CAMERA_DISTANCE = 11.0  # metres
-SUN_RADIUS = 2.6  # degrees; ten times the real sun: softer shadows, no specks
+SUN_RADIUS = 2.8  # degrees; ten times the real sun: softer shadows, no specks
 SUN_STRENGTH = 0.55
 SKY_STRENGTH = 1.35
 EXPOSURE_KEY = 0.86
@@ -64,32 +64,33 @@ def ground_color(properties: Mapping[str, float]) -> Array:
     )
 
 
-def fit_camera(bounds: Array, properties: Mapping[str, float]) -> Camera:
-    """Look at the car's middle from 11 m away so that its width fills the picture.
+def fit_camera(outline: Array, properties: Mapping[str, float]) -> Camera:
+    """Look at the car's middle from 11 m away so that it fills the picture.
 
-    The field of view follows the turned bounding box's projected width, but not below 0.72 of its
-    largest, so that a car seen head-on stays smaller than one seen from its side.
+    The field of view follows the projected width of the car as it is turned, but stays above 0.68
+    of what the car's length would need, so that a car seen head-on does not look huge.
+
+    Args:
+        outline: points [N, 3] of the car's surface.
     """
     yaw = np.radians(properties["rotation_z"])
-    height = properties["camera_loc_z"]
-    low, high = bounds
-    target = np.array([0.0, 0.0, 0.46 * high[2]])
-    azimuth = -yaw
+    target = np.array([0.0, 0.0, 0.46 * float(outline[:, 2].max())])
     origin = np.array(
-        [CAMERA_DISTANCE * np.cos(azimuth), CAMERA_DISTANCE * np.sin(azimuth), height]
+        [
+            CAMERA_DISTANCE * np.cos(yaw),
+            -CAMERA_DISTANCE * np.sin(yaw),
+            properties["camera_loc_z"],
+        ]
     )
     forward = (target - origin) / np.linalg.norm(target - origin)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
     up = np.cross(right, forward)
-    corners = np.array(
-        [(x, y, z) for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (0.0, high[2])]
-    )
-    rays = corners - origin
+    rays = outline - origin
     depth = rays @ forward
     extent = max(np.abs(rays @ right / depth).max(), np.abs(rays @ up / depth).max())
-    radius = 0.5 * np.hypot(high[0] - low[0], high[1] - low[1]) / CAMERA_DISTANCE
-    half = 1.10 * max(extent, 0.72 * radius)
+    radius = 0.5 * float(np.ptp(outline[:, 0])) / CAMERA_DISTANCE
+    half = 1.10 * max(extent, 0.68 * radius)
     return Camera(tuple(origin), tuple(target), float(np.degrees(2.0 * np.arctan(half))))
 
 
@@ -114,10 +115,11 @@ def _step(low: float, high: float, x: Array) -> Array:
 
 @dataclass(frozen=True)
 class Light:
-    """Environment map [H, W, 3] in the camera's frame and the factor that exposes the picture."""
+    """Environment map [H, W, 3] in the camera's frame and what follows from it."""
 
     environment: Array
     exposure: float
+    ground: Array  # radiance [3] of the ground where nothing shades it
 
 
 def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Light:
@@ -167,7 +169,7 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
     # light samples that the ground blocks.
     environment = np.where(upper[..., None], environment + disc[..., None] * sun, 0.0)
     environment[rows // 2] = radiance
-    return Light(environment, float(exposure))
+    return Light(environment, float(exposure), radiance)
 
 
 def _turned(environment: Array, degrees: float) -> Array:
@@ -208,13 +210,28 @@ def develop(radiance: Array, exposure: float) -> NDArray[np.uint8]:
     return np.rint(255.0 * np.clip(linear_to_srgb(x), 0.0, 1.0)).astype(np.uint8)
 
 
-def mask_labels(lit: Array, ground: Array, covered: Array) -> NDArray[np.uint8]:
-    """Each pixel's majority label from its shares [H, W] of lit ground, ground and any surface.
+def without_specks(radiance: Array, ground: Array, car: Array) -> Array:
+    """Radiance [H, W, 3] whose ground is at most a fifth brighter than where nothing shades it.
 
-    0 ground or backdrop, 1 car, 2 shadow: ground from which the car hides the sun's centre.
+    Sun that rims or chrome throw onto the ground is found by chance and would stay as bright
+    specks. Pixels that hold any share `car` [H, W] of the car are left alone.
     """
-    car = covered - ground
-    shadow = ground - lit
+    return np.where(car[..., None] > 0.0, radiance, np.minimum(radiance, 1.2 * ground))
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of each pixel [H, W] is ground in the sun, ground at all, any surface at all."""
+
+    lit: Array
+    ground: Array
+    covered: Array
+
+
+def mask_labels(shares: Shares) -> NDArray[np.uint8]:
+    """Each pixel's majority: 0 ground or backdrop, 1 car, 2 ground where the car hides the sun."""
+    car = shares.covered - shares.ground
+    shadow = shares.ground - shares.lit
     rest = 1.0 - car - shadow
     labels = np.zeros(car.shape, dtype=np.uint8)
     labels[(car >= shadow) & (car >= rest)] = 1

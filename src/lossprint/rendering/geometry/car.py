@@ -19,6 +19,7 @@ from lossprint.rendering.geometry.mesh import (
     join,
     with_mirror,
 )
+from lossprint.rendering.geometry.surface import Canvas
 from lossprint.rendering.geometry.wheels import WIDTH, wheel
 
 
@@ -60,13 +61,14 @@ def build_car(design: Design, *, cell: float = 0.04) -> Car:
     if not 0.01 <= cell <= 0.1:
         raise ValueError(f"cell must be between 0.01 and 0.1 m, got {cell}")
     body = Body(design)
+    canvas = Canvas(body)
     meshes: dict[str, list[Mesh]] = defaultdict(list)
     for material, mesh in [
         *_shell(body, cell),
-        *(cockpit(body) if design.open_top else glasshouse(body)),
-        *front_details(body),
-        *rear_details(body),
-        *side_details(body),
+        *(cockpit(body) if design.open_top else glasshouse(canvas)),
+        *front_details(canvas),
+        *rear_details(canvas),
+        *side_details(canvas),
         *_running_gear(design),
     ]:
         if len(mesh.faces):

@@ -11,13 +11,14 @@ from lossprint.rendering.geometry.mesh import (
     revolve,
     with_mirror,
 )
-from lossprint.rendering.geometry.surface import Shape, decal, disc, ribbon, rounded_box
+from lossprint.rendering.geometry.surface import Canvas, Shape, decal, disc, ribbon, rounded_box
 
 Pieces = list[tuple[str, Mesh]]
 
 
-def front_details(body: Body) -> Pieces:
+def front_details(canvas: Canvas) -> Pieces:
     """Headlamps, grille, lower intake, fog lamps, bumper strip and plate."""
+    body = canvas.body
     d = body.design
     top, low = d.hood_front, d.clearance
     bumper = low + 0.5 * (top - low)
@@ -27,7 +28,7 @@ def front_details(body: Body) -> Pieces:
     pieces: Pieces = []
 
     def front(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.015) -> Mesh:
-        return decal(body, shape, low_, high_, view="front", offset=offset, cell=cell)
+        return decal(canvas, shape, low_, high_, view="front", offset=offset, cell=cell)
 
     inner, outer = {"almond": (0.50, 0.90), "slim": (0.46, 0.92), "round": (0.62, 0.88)}.get(
         d.lamps, (0.62, 0.90)
@@ -53,7 +54,7 @@ def front_details(body: Body) -> Pieces:
     pieces.append((rim, with_mirror(front(housing, low_, high_, 0.004))))
     pieces.append(("lamp", with_mirror(front(lens, low_, high_, 0.008))))
 
-    pieces += _grille(body, width, inner * width - 0.04, bumper)
+    pieces += _grille(canvas, width, inner * width - 0.04, bumper)
     # lower intake with a fog lamp at either end
     intake_low, intake_high = low + 0.07, min(bumper - 0.10, low + 0.22)
     mouth = rounded_box((-0.55 * width, intake_low), (0.55 * width, intake_high), 0.03)
@@ -69,8 +70,8 @@ def front_details(body: Body) -> Pieces:
     return pieces
 
 
-def _grille(body: Body, width: float, reach: float, bumper: float) -> Pieces:
-    d = body.design
+def _grille(canvas: Canvas, width: float, reach: float, bumper: float) -> Pieces:
+    d = canvas.body.design
     if d.grille == "none":
         return []
     top = d.hood_front - 0.075
@@ -90,7 +91,7 @@ def _grille(body: Body, width: float, reach: float, bumper: float) -> Pieces:
 
     def front(shape: Shape, offset: float) -> Mesh:
         return decal(
-            body,
+            canvas,
             shape,
             (-half - 0.05, bottom - 0.05),
             (half + 0.05, top + 0.05),
@@ -114,18 +115,19 @@ def _grille(body: Body, width: float, reach: float, bumper: float) -> Pieces:
             count = max(int((top - bottom) / 0.035), 1)
             for z in np.linspace(bottom, top, count + 2)[1:-1]:
                 line = np.array([(left + 0.01, z), (right - 0.01, z)])
-                pieces.append(("chrome", ribbon(body, line, 0.010, view="front", offset=0.012)))
+                pieces.append(("chrome", ribbon(canvas, line, 0.010, view="front", offset=0.012)))
         elif d.grille == "upright":
             for y in np.linspace(left, right, 12)[1:-1]:
                 line = np.array([(y, bottom + 0.01), (y, top - 0.01)])
-                pieces.append(("chrome", ribbon(body, line, 0.012, view="front", offset=0.012)))
+                pieces.append(("chrome", ribbon(canvas, line, 0.012, view="front", offset=0.012)))
     badge = disc(0.0, 0.5 * (top + bottom), 0.035)
     pieces.append(("chrome", front(badge, 0.016)))
     return pieces
 
 
-def rear_details(body: Body) -> Pieces:
+def rear_details(canvas: Canvas) -> Pieces:
     """Tail lamps, lid lines, bumper strip, plate, exhaust; a bed's gate or a box's doors."""
+    body = canvas.body
     d = body.design
     top, low = d.deck_height, d.clearance
     pieces: Pieces = []
@@ -136,7 +138,7 @@ def rear_details(body: Body) -> Pieces:
     width = float(body.half_width(np.array([end]), np.array([0.5 * (top + bumper)]))[0])
 
     def rear(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.015) -> Mesh:
-        return decal(body, shape, low_, high_, view="rear", offset=offset, cell=cell)
+        return decal(canvas, shape, low_, high_, view="rear", offset=offset, cell=cell)
 
     high = top - 0.04
     tall = d.height > 1.55 and not d.bed
@@ -181,7 +183,7 @@ def rear_details(body: Body) -> Pieces:
     line = np.array(
         [(-lid, top - 0.02), (-lid, bumper + 0.06), (lid, bumper + 0.06), (lid, top - 0.02)]
     )
-    pieces.append(("gap", ribbon(body, line, 0.009, view="rear")))
+    pieces.append(("gap", ribbon(canvas, line, 0.009, view="rear")))
     return pieces
 
 
@@ -205,8 +207,9 @@ def _box_doors(body: Body) -> Pieces:
     return pieces
 
 
-def side_details(body: Body) -> Pieces:
+def side_details(canvas: Canvas) -> Pieces:
     """Shut lines, door handles, sills, cladding, mirrors, rails, spoiler, spare wheel."""
+    body = canvas.body
     d = body.design
     half = d.length / 2
     pieces: Pieces = []
@@ -214,7 +217,7 @@ def side_details(body: Body) -> Pieces:
 
     def line(stations: list[float], heights: list[float], width: float = 0.010) -> Mesh:
         path = np.column_stack([half - np.array(stations), heights])
-        return with_mirror(ribbon(body, path, width, view="left"))
+        return with_mirror(ribbon(canvas, path, width, view="left"))
 
     door = max(d.cowl + 0.14, d.front_axle + ARCH * d.wheel_radius + 0.10)
     last = d.rear_axle - ARCH * d.wheel_radius - 0.07

@@ -5,13 +5,14 @@ import numpy as np
 from lossprint.rendering.geometry.body import Body
 from lossprint.rendering.geometry.fields import Array, smooth_max
 from lossprint.rendering.geometry.mesh import Mesh, box, ellipsoid, join, with_mirror
-from lossprint.rendering.geometry.surface import decal
+from lossprint.rendering.geometry.surface import Canvas, decal
 
 FRAME = 0.022  # the black frame around the glass
 
 
-def glasshouse(body: Body) -> list[tuple[str, Mesh]]:
+def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
     """Side windows, windscreen and rear window with their black frames."""
+    body = canvas.body
     d = body.design
     low = (d.length / 2 - d.rear_base, min(d.cowl_height, d.deck_height))
     high = (d.length / 2 - d.cowl, d.height)
@@ -42,7 +43,7 @@ def glasshouse(body: Body) -> list[tuple[str, Mesh]]:
 
     pieces = []
     for offset, shape, material in ((0.002, side, "trim"), (0.005, panes, "glass")):
-        mesh = decal(body, shape, low, high, view="left", offset=offset, cell=0.03)
+        mesh = decal(canvas, shape, low, high, view="left", offset=offset, cell=0.03)
         pieces.append((material, with_mirror(mesh)))
     for view, station, foot in (
         ("front", 0.5 * (d.cowl + d.screen_top), d.cowl_height),
@@ -53,7 +54,7 @@ def glasshouse(body: Body) -> list[tuple[str, Mesh]]:
         frame, low, high = screen(station, foot)
         for offset, inset, material in ((0.002, 0.0, "trim"), (0.005, FRAME, "glass")):
             mesh = decal(
-                body,
+                canvas,
                 lambda y, z, frame=frame, inset=inset: frame(y, z) + inset,
                 low,
                 high,

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from scipy import ndimage
 
 from lossprint.rendering.geometry.body import Body
 from lossprint.rendering.geometry.fields import Array, gradient, unit
@@ -41,36 +42,74 @@ def disc(u0: float, v0: float, radius: float) -> Shape:
     return lambda u, v: np.hypot(u - u0, v - v0) - radius
 
 
-def project(body: Body, uv: Array, view: str) -> tuple[Array, Array]:
-    """Where rays through uv [N, 2] from a view meet the shell: points [N, 3] and hit [N]."""
-    axis, sign, u_axis, v_axis = _VIEWS[view]
-    points = np.empty((len(uv), 3))
-    points[:, u_axis], points[:, v_axis] = uv[:, 0], uv[:, 1]
-    reach = {0: body.design.length / 2, 1: body.design.width / 2, 2: body.design.height}[axis] + 0.1
-    points[:, axis] = sign * reach
-    distance = body(points)
-    for _ in range(45):
-        moving = distance > 2e-4
-        if not moving.any():
-            break
-        points[moving, axis] -= sign * 0.8 * distance[moving]
-        distance[moving] = body(points[moving])
-    return points, (np.abs(distance) < 2e-3) & (np.abs(points[:, axis]) < reach + 0.01)
+class Canvas:
+    """A shell seen along the axes: where rays through (u, v) of a view meet it.
+
+    The first look along a view marches rays on a grid; shapes laid on later start from that table
+    and take one Newton step along the axis.
+    """
+
+    def __init__(self, body: Body, *, cell: float = 0.04) -> None:
+        self.body = body
+        self._cell = cell
+        self._depths: dict[str, tuple[Array, Array]] = {}
+
+    def project(self, uv: Array, view: str) -> tuple[Array, Array, Array]:
+        """Points [N, 3] on the shell, unit normals [N, 3] and hit [N] of rays through uv [N, 2]."""
+        axis, _, u_axis, v_axis = _VIEWS[view]
+        if view not in self._depths:
+            self._depths[view] = self._march(view)
+        low, depths = self._depths[view]
+        where = (uv - low) / self._cell
+        depth = ndimage.map_coordinates(depths, where.T, order=1, mode="nearest")
+        points = np.empty((len(uv), 3))
+        points[:, axis], points[:, u_axis], points[:, v_axis] = depth, uv[:, 0], uv[:, 1]
+        hit = np.isfinite(depth)
+        points[~hit, axis] = 0.0
+        slope = gradient(self.body, points)
+        along = np.where(
+            np.abs(slope[:, axis]) < 0.08, np.copysign(0.08, slope[:, axis]), slope[:, axis]
+        )
+        for _ in range(2):
+            points[:, axis] -= np.clip(self.body(points) / along, -0.03, 0.03)
+        return points, unit(slope), hit
+
+    def _march(self, view: str) -> tuple[Array, Array]:
+        d = self.body.design
+        axis, sign, u_axis, v_axis = _VIEWS[view]
+        reach = np.array([d.length / 2 + 0.1, d.width / 2 + 0.1, d.height + 0.1])
+        low = np.array([-reach[u_axis], 0.0 if v_axis == 2 else -reach[v_axis]])
+        high = reach[[u_axis, v_axis]]
+        u, v = (np.arange(a, b, self._cell) for a, b in zip(low, high, strict=True))
+        points = np.empty((len(u) * len(v), 3))
+        points[:, u_axis], points[:, v_axis] = np.repeat(u, len(v)), np.tile(v, len(u))
+        points[:, axis] = sign * reach[axis]
+        active = np.arange(len(points))
+        for _ in range(48):
+            distance = self.body(points[active])
+            points[active, axis] -= sign * 0.85 * distance
+            on_the_way = (distance > 1e-3) & (sign * points[active, axis] > -0.3)
+            active = active[on_the_way]
+            if len(active) == 0:
+                break
+        depth = points[:, axis]
+        depth[active] = np.nan
+        depth[sign * depth <= -0.3] = np.nan
+        return low, depth.reshape(len(u), len(v))
 
 
-def _lay(body: Body, flat: Mesh, view: str, offset: float) -> tuple[Mesh, Array, Array]:
-    points, hit = project(body, flat.vertices[:, :2], view)
-    normals = unit(gradient(body, points))
+def _lay(canvas: Canvas, flat: Mesh, view: str, offset: float) -> Mesh:
+    points, normals, hit = canvas.project(flat.vertices[:, :2], view)
     faces = flat.faces[hit[flat.faces].all(axis=1)]
     corners = points[faces]
     facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     if len(faces) and (facing * normals[faces[:, 0]]).sum() < 0:
         faces = faces[:, ::-1]
-    return compact(points + offset * normals, faces, normals), points, normals
+    return compact(points + offset * normals, faces, normals)
 
 
 def decal(
-    body: Body,
+    canvas: Canvas,
     shape: Shape,
     low: tuple[float, float],
     high: tuple[float, float],
@@ -94,11 +133,10 @@ def decal(
     vertices = np.column_stack([grid, np.zeros(len(grid))])
     up = np.tile([0.0, 0.0, 1.0], (len(grid), 1))
     inside, _, edges = clip(Mesh(vertices, faces, up), shape(grid[:, 0], grid[:, 1]))
-    laid, _, _ = _lay(body, inside, view, offset)
+    laid = _lay(canvas, inside, view, offset)
     if not raised or len(edges) == 0:
         return laid
-    points, hit = project(body, edges.reshape(-1, 3)[:, :2], view)
-    normals = unit(gradient(body, points))
+    points, normals, hit = canvas.project(edges.reshape(-1, 3)[:, :2], view)
     keep = hit.reshape(-1, 2).all(axis=1)
     base = points.reshape(-1, 2, 3)[keep]
     rim = curtain(
@@ -108,7 +146,7 @@ def decal(
 
 
 def ribbon(
-    body: Body, path: Array, width: float, *, view: str, offset: float = 0.003, step: float = 0.03
+    canvas: Canvas, path: Array, width: float, *, view: str, offset: float = 0.003, step: float = 0.03
 ) -> Mesh:
     """A line of a width along a polyline [P, 2] in (u, v), laid onto the shell."""
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
@@ -124,4 +162,4 @@ def ribbon(
     flat = Mesh(
         np.column_stack([vertices, np.zeros(2 * n)]), faces, np.tile([0.0, 0.0, 1.0], (2 * n, 1))
     )
-    return _lay(body, flat, view, offset)[0]
+    return _lay(canvas, flat, view, offset)
