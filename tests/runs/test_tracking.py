@@ -48,6 +48,8 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb-data"))
+    monkeypatch.setenv("WANDB_CACHE_DIR", str(tmp_path / "wandb-cache"))
 
     def asked(*_: object) -> str:
         raise AssertionError("nobody may be asked")
@@ -96,7 +98,9 @@ def read_back(folder: Path) -> SimpleNamespace:
 
 def parse(folder: Path) -> SimpleNamespace:
     (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    found = SimpleNamespace(config={}, history=[], summary={}, run=None, exit_code=None)
+    found = SimpleNamespace(
+        config={}, history=[], summary={}, artifacts=[], run=None, exit_code=None
+    )
     for record in records_in(path):
         kind = record.WhichOneof("record_type")
         if kind == "run":
@@ -106,6 +110,8 @@ def parse(folder: Path) -> SimpleNamespace:
             found.history.append(items(record.history.item))
         elif kind == "summary":
             found.summary |= items(record.summary.update)
+        elif kind == "artifact":
+            found.artifacts.append(record.artifact)
         elif kind == "exit":
             found.exit_code = record.exit.exit_code
     return found
@@ -122,8 +128,17 @@ def test_offline_file_holds_config_history_and_summary(
         tracker.log_table("runs", pd.DataFrame({"loss": ["triplet"], "value": [0.5]}))
         tracker.summarize({"test/map_at_r": 0.5, "untrained/map_at_r": 0.125})
         record = record.with_wandb(tracker.path)
+        record.weights_file.write_bytes(b"weights")
         log_training_files(tracker, record)
     found = read_back(record.folder)
+    (files,) = (artifact for artifact in found.artifacts if artifact.type == "run")
+    assert sorted(entry.path for entry in files.manifest.contents) == [
+        "config.yaml",
+        "run.json",
+        "weights.safetensors",
+    ]
+    copies = [path for path in (tmp_path / "wandb-data").rglob("*") if path.is_file()]
+    assert b"weights" not in [path.read_bytes() for path in copies]
     assert found.run.project == "lossprint"
     assert found.run.run_group == "first"
     assert found.run.job_type == "train"

@@ -35,7 +35,10 @@ class Tracker:
         """Take a table."""
 
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
-        """Take files by their names in the artifact; nothing leaves the machine offline."""
+        """Take files by their names in an artifact.
+
+        They are not copied: those of an offline run must stay where they are until it is synced.
+        """
 
     def use(self, records: Sequence[RunRecord]) -> None:
         """Note which training runs an analysis stands on."""

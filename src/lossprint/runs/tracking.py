@@ -86,11 +86,10 @@ class WandbTracker(Tracker):
         self.run.log({key: wandb.Table(dataframe=table.reset_index(drop=True))})
 
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
-        if not self.online:  # W&B would keep a second copy of every file
-            return
         artifact = wandb.Artifact(name, type=kind)
         for file_name, file in files.items():
-            artifact.add_file(str(file), name=file_name)
+            # "mutable" would keep a second copy of each file below the home folder
+            artifact.add_file(str(file.resolve()), name=file_name, policy="immutable")
         self.run.log_artifact(artifact)
 
     def use(self, records: Sequence[RunRecord]) -> None:
@@ -214,7 +213,7 @@ def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunReco
     if artifact is None:
         raise ValueError(
             f"the W&B run {path} holds no artifact of type {ARTIFACT_TYPE!r}: only runs that "
-            "finished online keep their weights there"
+            "were finished with logger=wandb keep their weights there"
         )
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as temporary:
         download = Path(temporary) / "run"
