@@ -50,11 +50,17 @@ def workers_for(variant: str, wanted: int | None, scenes: int) -> tuple[int, int
     """How many processes render so many scenes, and the threads of each (None: all cores).
 
     A GPU is served by one process; the CPU's cores by one each, which wastes nothing on waiting.
+    0 workers render in the calling process.
+
+    Raises:
+        ValueError: a negative number.
     """
+    if wanted is not None and wanted < 0:
+        raise ValueError(f"workers = {wanted} is not valid; it is a whole number, at least 0")
     if wanted is None:
         wanted = 1 if variant.startswith("cuda") else _cores()
-    workers = max(1, min(wanted, scenes))
-    return workers, None if workers == 1 else max(1, _cores() // workers)
+    workers = min(wanted, scenes)
+    return workers, None if workers < 2 else max(1, _cores() // workers)
 
 
 def _cores() -> int:

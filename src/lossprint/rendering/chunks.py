@@ -24,7 +24,7 @@ class ChunksByDesign:
             self._left.setdefault(scene.design, deque()).append(scene)
             total += 1
         self._begun: set[int] = set()
-        self._length = max(1, min(LARGEST_CHUNK, total // (workers * _CHUNKS_PER_WORKER)))
+        self._length = max(1, min(LARGEST_CHUNK, total // (max(1, workers) * _CHUNKS_PER_WORKER)))
 
     def next_chunk(self, previous: list[Scene] | None) -> list[Scene] | None:
         """The chunk to follow `previous` in the process that did it; None when all are taken."""

@@ -108,7 +108,8 @@ def render_set(
     Args:
         folder: is made if need be.
         shard: render this part only. Whichever call finds all frames there writes the tables.
-        workers: number of processes; None starts one a CPU core, or a single one for a GPU.
+        workers: number of processes; None starts one a CPU core, or a single one for a GPU;
+            0 renders in this one.
         variant: of Mitsuba; "auto" takes that of the frames already there, else the fastest that
             works here.
         progress: show a progress bar.
@@ -120,8 +121,6 @@ def render_set(
         OSError: the folder cannot be written.
         WorkerError: a process failed or died. What is rendered stays.
     """
-    if workers is not None and workers < 1:
-        raise ValueError(f"workers = {workers} is not valid; it is a whole number, at least 1")
     folder, specification = Path(folder), specify(**what)
     backend, shard = backend or MitsubaBackend(), shard or Shard()
     held = _held(folder, specification)
@@ -129,7 +128,7 @@ def render_set(
     share = shard.frames(len(scenes))
     missing = missing_frames(folder, share, specification.size, thorough=True)
     if missing or held is None:
-        held = _begin(folder, specification, held, scenes, variant, backend)
+        held = _begin(folder, specification, held, scenes, variant, workers, backend)
         _render(
             folder,
             [scenes[frame] for frame in missing],
@@ -175,6 +174,7 @@ def _begin(
     held: dict[str, Any] | None,
     scenes: Scenes,
     variant: str,
+    workers: int | None,
     backend: Backend,
 ) -> dict[str, Any]:
     """Settle what all frames of the set share: the variant and the number of samples."""
@@ -190,7 +190,9 @@ def _begin(
     samples = specification.samples
     if specification.noise_db is not None:
         maker = backend.renderer(variant, threads=None)
-        samples = _find_samples(specification, scenes, specification.noise_db, maker)
+        samples = _find_samples(
+            specification, scenes, specification.noise_db, maker, workers=0 if workers == 0 else 1
+        )
     store(folder, {**specification.identity(), "samples": samples, "variant": variant})
     held = _held(folder, specification)  # of processes that begin at once, all follow the last
     assert held is not None
@@ -198,7 +200,11 @@ def _begin(
 
 
 def _find_samples(
-    specification: SetSpecification, scenes: Scenes, noise_db: float, make_renderer: MakeRenderer
+    specification: SetSpecification,
+    scenes: Scenes,
+    noise_db: float,
+    make_renderer: MakeRenderer,
+    workers: int,
 ) -> int:
     """The number of samples for the wanted noise, from a pilot on the set's first scenes."""
     pilot = [scenes[frame] for frame in range(min(PILOT_SCENES, len(scenes)))]
@@ -210,7 +216,7 @@ def _find_samples(
     def next_task(_: object) -> tuple[list[Scene], float] | None:
         return tasks.pop() if tasks else None
 
-    with closing(spread(next_task, workers=1, start=studio, handle=run_pilot)) as found:
+    with closing(spread(next_task, workers=workers, start=studio, handle=run_pilot)) as found:
         return next(found)
 
 

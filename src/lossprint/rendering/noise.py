@@ -36,7 +36,7 @@ def fewest_samples(psnr: Callable[[int], float], noise_db: float) -> int:
         if reachable >= noise_db:
             return samples
     raise ValueError(
-        f"noise_db = {noise_db:g} is out of reach: {tried} samples per pixel give "
+        f"noise_db = {noise_db:g} is out of reach of {LADDER[-1]} samples per pixel: {tried} give "
         f"{reachable:.1f} dB; lower it, or give the number of samples"
     )
 

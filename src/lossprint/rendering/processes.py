@@ -38,13 +38,19 @@ def spread(
     Args:
         next_chunk: given the chunk that a child finished last (None at first), the one it shall
             take next, or None when there is none left for it.
-        workers: number of child processes.
+        workers: number of child processes; 0 does everything in this one.
         start: makes a child's state, once, in the child. Like `handle` it must be picklable.
         handle: does a chunk, yielding its results.
 
     Raises:
         WorkerError: if a child raises or dies.
     """
+    if workers == 0:
+        state, chunk = start(), next_chunk(None)
+        while chunk is not None:
+            yield from handle(state, chunk)
+            chunk = next_chunk(chunk)
+        return
     context = get_context("spawn")
     connections: dict[Connection, Any] = {}
     previous: dict[Connection, Chunk | None] = {}
