@@ -121,8 +121,7 @@ def _draw(
 ) -> None:
     values = matrix.to_numpy(dtype=float)
     shown = np.ma.masked_invalid(values)
-    colors = matplotlib.colormaps[SEQUENTIAL].copy()
-    colors.set_bad("#eeeeee")
+    colors = matplotlib.colormaps[SEQUENTIAL].with_extremes(bad="#eeeeee")
     image = axes.imshow(shown, cmap=colors, aspect="auto")
     for row, column in np.ndindex(values.shape):
         value = values[row, column]

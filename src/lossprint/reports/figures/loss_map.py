@@ -97,6 +97,7 @@ def _name_points(axes: Axes, points: np.ndarray, names: list[str]) -> None:
     axes.figure.canvas.draw()
     pixels = axes.transData.transform(points)
     line, character = (size * axes.figure.dpi / 72 for size in (11.0, 5.0))
+    leader = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.6}
     placed: list[tuple[float, float, float]] = []
     for index in np.lexsort((pixels[:, 0], pixels[:, 1])):
         left, wanted = pixels[index, 0] + line, pixels[index, 1]
@@ -115,5 +116,5 @@ def _name_points(axes: Axes, points: np.ndarray, names: list[str]) -> None:
             textcoords="offset points",
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6},
+            arrowprops=leader if height > wanted else None,
         )

@@ -28,5 +28,7 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
             metadata = {"Date": None} if suffix == ".svg" else None
             with whole_file(path) as temporary:
                 figure.savefig(temporary, facecolor="white", metadata=metadata)
+            # The layout is found while drawing, which takes longest; once is enough.
+            figure.set_layout_engine("none")
             paths.append(path)
     return paths

@@ -1,0 +1,285 @@
+"""Are runs of one group more alike than runs of different groups?
+
+The groups are losses, compared with the noise between trainings of one loss, or families. Chance
+is judged by permuting labels where the null hypothesis allows it: the loss among the runs of one
+replicate (fold and seed), the family among losses. Pairs share runs and are not independent;
+permuting whole runs respects that.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import combinations, permutations, product
+from math import comb, factorial, prod
+
+import numpy as np
+import pandas as pd
+
+from lossprint.studies.pairs import matched, replicates
+
+EXACT_LIMIT = 20_000
+"""Relabelings up to which all are tried; beyond it they are drawn."""
+
+COLUMNS = (
+    *("measure", "contrast", "replicates", "near", "far", "difference", "low", "high"),
+    *("p", "smallest_p", "near_pairs", "far_pairs", "losses"),
+)
+
+
+def loss_contrast(
+    pairs: pd.DataFrame, measure: str, *, alike: int = 1, draws: int = 9999, seed: int = 0
+) -> dict[str, object]:
+    """Contrast pairs of one loss with pairs of two losses, replicates matched.
+
+    Args:
+        pairs: from `pairs_table`, with a column for the measure; controls take no part.
+        measure: the column.
+        alike: 1 if a higher value means more alike, -1 if less.
+        draws: relabelings drawn where there are too many to try all, and bootstrap resamples.
+        seed: of both.
+
+    Returns:
+        A row of the contrasts: `near` and `far` are the means within and between losses,
+        `difference` is `alike` · (near - far), `low` and `high` its 95 % percentile interval
+        from resampling losses with all their runs (NaN below three losses), `p` one-sided from
+        permuting losses among the runs of each replicate, `smallest_p` the least p that the
+        number of distinct relabelings allows.
+    """
+    varying = replicates(pairs)
+    pairs = _trained(pairs)
+    row = _row(measure, "loss", varying, pairs)
+    if not varying:
+        far = pairs.loc[pairs["loss_a"] != pairs["loss_b"], measure]
+        return row | {"far": far.mean(), "far_pairs": len(far)}
+    values, counts, runs = _run_matrix(pairs, measure, matched(pairs))
+    losses = runs["loss"].to_numpy()
+    blocks = [np.array(block) for block in runs.groupby(["fold", "seed"]).indices.values()]
+
+    def statistic(labels: np.ndarray) -> float:
+        same = labels[:, None] == labels[None, :]
+        return alike * (_mean(values, counts & same) - _mean(values, counts & ~same))
+
+    same = losses[:, None] == losses[None, :]
+    rng = np.random.default_rng(seed)
+    labelings, smallest = _relabel_blocks(losses, blocks, draws, rng)
+    difference = statistic(losses)
+    low, high = _bootstrap_losses(
+        values, counts, losses, None, lambda near, far: alike * (near - far), draws, rng
+    )
+    return row | {
+        "near": _mean(values, counts & same),
+        "far": _mean(values, counts & ~same),
+        "near_pairs": int((counts & same).sum()) // 2,
+        "far_pairs": int((counts & ~same).sum()) // 2,
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "p": _p_value(difference, (statistic(labels) for labels in labelings)),
+        "smallest_p": smallest,
+    }
+
+
+def family_contrast(
+    pairs: pd.DataFrame, measure: str, *, alike: int = 1, draws: int = 9999, seed: int = 0
+) -> dict[str, object]:
+    """Contrast pairs of two losses of one family with pairs of two families.
+
+    Args, returns: as `loss_contrast`; families are permuted among losses, whose runs are averaged
+    first (a loss is the unit: its runs do not tell more about its family). `near_pairs` and
+    `far_pairs` count pairs of losses.
+    """
+    varying = replicates(pairs)
+    pairs = _trained(pairs)[lambda x: x["loss_a"] != x["loss_b"]]
+    pairs = pairs[matched(pairs)] if varying else pairs
+    row = _row(measure, "family", varying, pairs)
+    families = dict(zip(pairs["loss_a"], pairs["family_a"], strict=True))
+    families |= dict(zip(pairs["loss_b"], pairs["family_b"], strict=True))
+    losses = sorted(families)
+    place = {loss: position for position, loss in enumerate(losses)}
+    sums, numbers = np.zeros((2, len(losses), len(losses)))
+    a, b = pairs["loss_a"].map(place).to_numpy(int), pairs["loss_b"].map(place).to_numpy(int)
+    for x, y in ((a, b), (b, a)):
+        np.add.at(sums, (x, y), pairs[measure].to_numpy(float))
+        np.add.at(numbers, (x, y), 1)
+    counts = numbers > 0
+    values = np.divide(sums, numbers, out=np.zeros_like(sums), where=counts)
+    labels = np.array([families[loss] for loss in losses])
+    same = labels[:, None] == labels[None, :]
+    row |= {
+        "near": _mean(values, counts & same),
+        "far": _mean(values, counts & ~same),
+        "near_pairs": int((counts & same).sum()) // 2,
+        "far_pairs": int((counts & ~same).sum()) // 2,
+    }
+    if not row["near_pairs"] or not row["far_pairs"]:
+        return row
+
+    def statistic(labels: np.ndarray) -> float:
+        same = labels[:, None] == labels[None, :]
+        return alike * (_mean(values, counts & same) - _mean(values, counts & ~same))
+
+    rng = np.random.default_rng(seed)
+    labelings, smallest = _relabel_losses(labels, draws, rng)
+    difference = statistic(labels)
+    low, high = _bootstrap_losses(
+        values, counts, np.array(losses), labels, lambda near, far: alike * (near - far), draws, rng
+    )
+    return row | {
+        "difference": difference,
+        "low": low,
+        "high": high,
+        "p": _p_value(difference, (statistic(labels) for labels in labelings)),
+        "smallest_p": smallest,
+    }
+
+
+def _row(measure: str, contrast: str, varying: str, pairs: pd.DataFrame) -> dict[str, object]:
+    return dict.fromkeys(COLUMNS, np.nan) | {
+        "measure": measure,
+        "contrast": contrast,
+        "replicates": varying or "seed",
+        "near_pairs": 0,
+        "far_pairs": 0,
+        "losses": len({*pairs["loss_a"], *pairs["loss_b"]}),
+    }
+
+
+def _trained(pairs: pd.DataFrame) -> pd.DataFrame:
+    return pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
+
+
+def _run_matrix(
+    pairs: pd.DataFrame, measure: str, counting: pd.Series
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
+    """Values [R, R], whether they count [R, R] (neither for a run with itself), and the runs."""
+    sides = [
+        pairs[[f"{c}_{side}" for c in ("run", "loss", "fold", "seed")]].set_axis(
+            ["run", "loss", "fold", "seed"], axis="columns"
+        )
+        for side in "ab"
+    ]
+    runs = pd.concat(sides).drop_duplicates("run").reset_index(drop=True)
+    place = {run: position for position, run in enumerate(runs["run"])}
+    values, counts = np.zeros((len(runs), len(runs))), np.zeros((len(runs), len(runs)), dtype=bool)
+    a, b = pairs["run_a"].map(place).to_numpy(int), pairs["run_b"].map(place).to_numpy(int)
+    for x, y in ((a, b), (b, a)):
+        values[x, y] = pairs[measure].to_numpy(float)
+        counts[x, y] = counting.to_numpy(bool)
+    return values, counts, runs
+
+
+def _mean(values: np.ndarray, chosen: np.ndarray) -> float:
+    number = chosen.sum()
+    return float(values[chosen].sum() / number) if number else np.nan
+
+
+def _p_value(observed: float, permuted: Iterator[float]) -> float:
+    """Share of relabelings at least as extreme; the observed one is among them."""
+    # Equal statistics may differ by rounding, according to the order of their sums.
+    values = np.fromiter(permuted, dtype=float)
+    return float((values >= observed - 1e-12 * max(1.0, abs(observed))).mean())
+
+
+def _relabel_blocks(
+    labels: np.ndarray, blocks: list[np.ndarray], draws: int, rng: np.random.Generator
+) -> tuple[Iterator[np.ndarray], float]:
+    """Permute labels within each block: all ways, or `draws` of them and the observed one.
+
+    Renaming every loss at once changes nothing, so the largest block stays as it is.
+    """
+    blocks = sorted(blocks, key=len)[:-1]
+    ways = prod(factorial(len(block)) for block in blocks)
+
+    def every() -> Iterator[np.ndarray]:
+        for orders in product(*(permutations(block) for block in blocks)):
+            permuted = labels.copy()
+            for block, order in zip(blocks, orders, strict=True):
+                permuted[block] = labels[list(order)]
+            yield permuted
+
+    def drawn() -> Iterator[np.ndarray]:
+        yield labels
+        for _ in range(draws):
+            permuted = labels.copy()
+            for block in blocks:
+                permuted[block] = labels[rng.permutation(block)]
+            yield permuted
+
+    return (every(), 1 / ways) if ways <= EXACT_LIMIT else (drawn(), 1 / (draws + 1))
+
+
+def _relabel_losses(
+    families: np.ndarray, draws: int, rng: np.random.Generator
+) -> tuple[Iterator[np.ndarray], float]:
+    """Permute families among losses: all ways, or `draws` of them and the observed one."""
+    names, sizes = np.unique(families, return_counts=True)
+    two = len(names) == 2
+    ways = comb(len(families), int(sizes[0])) if two else factorial(len(families))
+
+    def every() -> Iterator[np.ndarray]:
+        for chosen in combinations(range(len(families)), int(sizes[0])):
+            permuted = np.full(len(families), names[1])
+            permuted[list(chosen)] = names[0]
+            yield permuted
+
+    def drawn() -> Iterator[np.ndarray]:
+        yield families
+        for _ in range(draws):
+            yield rng.permutation(families)
+
+    if two and ways <= EXACT_LIMIT:
+        # Families of one size can be swapped without changing a pair.
+        return every(), (2 if sizes[0] == sizes[1] else 1) / ways
+    return drawn(), 1 / (draws + 1)
+
+
+def _bootstrap_losses(
+    values: np.ndarray,
+    counts: np.ndarray,
+    losses: np.ndarray,
+    families: np.ndarray | None,
+    contrast: Callable[[float, float], float],
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """95 % percentile interval of a contrast of means, losses resampled with all their runs.
+
+    Groups are losses, or families where they are given (losses are then drawn within each). A
+    loss drawn twice is not paired with its copy.
+    """
+    names = np.unique(losses)
+    if len(names) < 3:
+        return np.nan, np.nan
+    members = losses[None, :] == names[:, None]
+    sums = members @ np.where(counts, values, 0.0) @ members.T
+    numbers = (members @ counts.astype(float) @ members.T).astype(float)
+    diagonal = np.eye(len(names), dtype=bool)
+    if families is None:
+        near_mask, far_mask = diagonal, ~diagonal
+        strata = [np.arange(len(names))]
+    else:
+        family = np.array([families[losses == name][0] for name in names])
+        near_mask = (family[:, None] == family[None, :]) & ~diagonal
+        far_mask = family[:, None] != family[None, :]
+        strata = [np.flatnonzero(family == name) for name in np.unique(family)]
+    found = []
+    for _ in range(min(draws, 2000)):
+        weights = np.zeros(len(names))
+        for stratum in strata:
+            drawn = rng.choice(stratum, size=len(stratum))
+            weights += np.bincount(drawn, minlength=len(names))
+        both = np.outer(weights, weights)
+        near_weights = np.diag(weights) if families is None else both
+        near, far = (
+            _ratio(sums, numbers, mask * weight)
+            for mask, weight in ((near_mask, near_weights), (far_mask, both))
+        )
+        if np.isfinite(near) and np.isfinite(far):
+            found.append(contrast(near, far))
+    if not found:
+        return np.nan, np.nan
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _ratio(sums: np.ndarray, numbers: np.ndarray, weights: np.ndarray) -> float:
+    total = float((numbers * weights).sum())
+    return float((sums * weights).sum() / total) if total else np.nan

@@ -1,0 +1,130 @@
+"""Step one of the study: how well the saliency maps of every pair of networks agree."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import safe_open
+from torch import Tensor
+
+from lossprint.metrics import fisher_mean, fisher_std
+from lossprint.saliency import map_agreement
+from lossprint.studies.pairs import Pair, PairResults, cached_pairs, matched, pairs_table
+from lossprint.studies.subjects import Subject
+
+PER_PAIR_COST = 3
+"""A pair alone computes both networks with themselves too; all pairs at once share that."""
+
+
+def agreement_of_pairs(
+    subjects: Sequence[Subject], keys: Sequence[str], files: Sequence[Path]
+) -> dict[Pair, dict[str, Tensor]]:
+    """Compare the maps of every pair, image by image; what is known is read.
+
+    Args:
+        subjects: L of them.
+        keys: of their maps.
+        files: with their maps, see `probe_maps`; read piecewise.
+
+    Returns:
+        `correlation` and `divergence` [N] float64 for each pair (a, b), a < b.
+    """
+    return cached_pairs(subjects, keys, "agreement", lambda missing: _compare(files, missing))
+
+
+def agreement_table(
+    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+) -> pd.DataFrame:
+    """One row per pair of runs: Fisher mean and spread over images, and mean divergence."""
+    values = [
+        {
+            "correlation": float(fisher_mean(result["correlation"])),
+            "spread": float(fisher_std(result["correlation"])),
+            "divergence": float(result["divergence"].mean()),
+        }
+        for result in results.values()
+    ]
+    columns = ["correlation", "spread", "divergence"]
+    table = pairs_table(subjects, list(results))
+    return pd.concat([table, pd.DataFrame(values, columns=columns)], axis="columns")
+
+
+def agreement_by_loss(
+    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+) -> pd.DataFrame:
+    """One row per pair of losses, a loss with itself included, over matched pairs of runs.
+
+    Fisher mean and spread are taken over the images of all these pairs of runs. Which pairs of
+    runs count is said in `lossprint.studies.pairs.matched`; a row without any is left out.
+    """
+    pairs = pairs_table(subjects, list(results))
+    pairs["pair"] = list(results)
+    rows = []
+    for names, chosen in _by_loss(pairs[matched(pairs)]):
+        correlation = np.concatenate([results[pair]["correlation"] for pair in chosen["pair"]])
+        divergence = np.concatenate([results[pair]["divergence"] for pair in chosen["pair"]])
+        rows.append(
+            names
+            | {
+                "pairs": len(chosen),
+                "correlation": float(fisher_mean(correlation)),
+                "spread": float(fisher_std(correlation)),
+                "divergence": float(divergence.mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def disagreement_by_image(
+    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]], frames: Sequence[object]
+) -> pd.DataFrame:
+    """Fisher mean of the correlation over matched pairs of different losses, least agreed first.
+
+    Returns:
+        Columns `frame, correlation`; empty without two trained losses.
+    """
+    pairs = pairs_table(subjects, list(results))
+    pairs["pair"] = list(results)
+    trained = (pairs["family_a"] != "control") & (pairs["family_b"] != "control")
+    chosen = pairs[matched(pairs) & trained & (pairs["loss_a"] != pairs["loss_b"])]
+    if chosen.empty:
+        return pd.DataFrame({"frame": [], "correlation": []})
+    stack = np.stack([results[pair]["correlation"].numpy() for pair in chosen["pair"]])
+    table = pd.DataFrame({"frame": list(frames), "correlation": fisher_mean(stack, 0)})
+    return table.sort_values("correlation", ignore_index=True)
+
+
+def _by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFrame]]:
+    """Group pairs of runs by their two losses, in whichever order these stand."""
+    swapped = pairs["loss_a"] > pairs["loss_b"]
+    columns = ["loss_a", "family_a", "loss_b", "family_b"]
+    ordered = pairs.copy()
+    ordered.loc[swapped, columns] = pairs.loc[
+        swapped, ["loss_b", "family_b", "loss_a", "family_a"]
+    ].to_numpy()
+    return [
+        (dict(zip(columns, names, strict=True)), chosen)
+        for names, chosen in ordered.groupby(columns, sort=True)
+    ]
+
+
+def _compare(files: Sequence[Path], missing: list[Pair]) -> PairResults:
+    involved = sorted({position for pair in missing for position in pair})
+    together = len(involved) * (len(involved) + 1) // 2 <= PER_PAIR_COST * len(missing)
+    groups = [involved] if together else [list(pair) for pair in missing]
+    wanted = set(missing)
+    results: dict[Pair, dict[str, Tensor]] = {}
+    with ExitStack() as stack:
+        opened = {p: stack.enter_context(safe_open(files[p], framework="pt")) for p in involved}
+        for group in groups:
+            agreement = map_agreement([opened[p].get_slice("maps") for p in group])
+            for i, a in enumerate(group):
+                for j, b in enumerate(group[i + 1 :], start=i + 1):
+                    if (a, b) in wanted:
+                        results[a, b] = {
+                            "correlation": agreement.correlation[i, j].clone(),
+                            "divergence": agreement.divergence[i, j].clone(),
+                        }
+    return results

@@ -1,0 +1,95 @@
+"""Results for every pair of subjects, each kept so that a new subject costs its own pairs only."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+
+import pandas as pd
+from torch import Tensor
+
+from lossprint.runs.cache import cache_file, content_key, load_or_compute
+from lossprint.studies.subjects import Subject
+
+Pair = tuple[int, int]
+PairResults = Mapping[Pair, Mapping[str, Tensor]]
+
+
+def cached_pairs(
+    subjects: Sequence[Subject],
+    keys: Sequence[str],
+    kind: str,
+    compute: Callable[[list[Pair]], PairResults],
+) -> dict[Pair, dict[str, Tensor]]:
+    """Load or compute a symmetric result for all pairs of subjects.
+
+    Args:
+        subjects: L of them.
+        keys: for each, of what its half of a pair's result depends on.
+        kind: of result; the file lies in the cache of the subject with the smaller key.
+        compute: called once with the pairs that are missing, if any are.
+
+    Returns:
+        Tensors by name for each pair (a, b), a < b.
+    """
+    places = {}
+    for a, b in combinations(range(len(subjects)), 2):
+        first, second = sorted((a, b), key=lambda position: keys[position])
+        places[a, b] = (subjects[first].cache, content_key(kind, keys[first], keys[second]))
+    missing = [
+        pair for pair, place in places.items() if not cache_file(place[0], kind, place[1]).is_file()
+    ]
+    computed = compute(missing) if missing else {}
+    return {
+        pair: load_or_compute(folder, kind, key, lambda pair=pair: computed[pair])
+        for pair, (folder, key) in places.items()
+    }
+
+
+def pairs_table(subjects: Sequence[Subject], pairs: Sequence[Pair]) -> pd.DataFrame:
+    """One row per pair: run, loss, family, fold and seed of both sides, `_a` and `_b`."""
+    columns = ("run", "loss", "family", "fold", "seed")
+    rows = [
+        {
+            f"{column}_{side}": getattr(subjects[position], column)
+            for column in columns
+            for side, position in (("a", a), ("b", b))
+        }
+        for a, b in pairs
+    ]
+    return pd.DataFrame(rows, columns=[f"{c}_{side}" for c in columns for side in "ab"])
+
+
+def replicates(pairs: pd.DataFrame) -> str:
+    """Say what the trainings of one loss differ in: "seed", "fold", or "" if there is one each.
+
+    Seeds come first: trainings that differ in nothing but the seed are the noise floor. Where
+    every loss has one seed, folds take its place, which adds the difference in training data.
+    """
+    trained = pairs[_trained(pairs)]
+    same_loss = trained["loss_a"] == trained["loss_b"]
+    same_fold = trained["fold_a"] == trained["fold_b"]
+    if (same_loss & same_fold).any():
+        return "seed"
+    return "fold" if same_loss.any() else ""
+
+
+def matched(pairs: pd.DataFrame) -> pd.Series:
+    """Say which pairs compare like with like: the same replicates differ within as between losses.
+
+    Two losses trained with one seed share their initial weights and batches, two trainings of one
+    loss never do. So where losses have several seeds, only pairs of one fold and two seeds count;
+    where they have several folds, pairs of two folds; where there is one training of each, all.
+    Pairs with a control count always.
+    """
+    varying = replicates(pairs)
+    same_fold = pairs["fold_a"] == pairs["fold_b"]
+    if varying == "seed":
+        counts = same_fold & (pairs["seed_a"] != pairs["seed_b"])
+    elif varying == "fold":
+        counts = ~same_fold
+    else:
+        counts = pd.Series(True, index=pairs.index)
+    return counts | ~_trained(pairs)
+
+
+def _trained(pairs: pd.DataFrame) -> pd.Series:
+    return (pairs["family_a"] != "control") & (pairs["family_b"] != "control")

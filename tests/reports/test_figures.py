@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import pdist, squareform
+
+from lossprint.reports import figures
+from lossprint.reports.evidence import Gallery
+from lossprint.reports.figures.galleries import overlay
+from lossprint.reports.style import FAMILY_MARKERS, loss_color, readable
+from lossprint.reports.tables import loss_matrix
+
+
+def labels(figure: Figure, axes: int = 0) -> list[str]:
+    return [label.get_text().rstrip(" ●■✖") for label in figure.axes[axes].get_yticklabels()]
+
+
+def test_mds_keeps_distances_of_points_in_a_plane():
+    points = np.random.default_rng(0).normal(size=(7, 2))
+    found, carried = figures.classical_mds(squareform(pdist(points)))
+    np.testing.assert_allclose(pdist(found), pdist(points), atol=1e-9)
+    assert carried == pytest.approx(1.0)
+
+
+def test_mds_of_a_line_lies_on_its_first_axis():
+    found, _ = figures.classical_mds(np.abs(np.subtract.outer([0.0, 1.0, 3.0], [0.0, 1.0, 3.0])))
+    np.testing.assert_allclose(found[:, 1], 0.0, atol=1e-7)
+    np.testing.assert_allclose(found[:, 0] - found[0, 0], [0, 1, 3], atol=1e-9)
+
+
+def test_mds_refuses_what_is_no_distance_matrix():
+    with pytest.raises(ValueError, match=r"\[L, L\], got \[2, 3\]"):
+        figures.classical_mds(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="finite"):
+        figures.classical_mds(np.full((2, 2), np.nan))
+
+
+def test_heatmap_by_family_groups_losses(evidence):
+    figure = figures.pairs_by_family(evidence.agreement_by_loss, "correlation", title="r")
+    assert labels(figure) == [
+        *("contrastive", "triplet", "arcface", "normalized softmax", "untrained")
+    ]
+    matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    assert shown == [f"{v:.2f}" if np.isfinite(v) else "–" for v in matrix.to_numpy().ravel()]
+
+
+def test_clustered_heatmap_follows_scipy(evidence):
+    figure = figures.clustered_pairs(evidence.agreement_by_loss, "correlation", title="r")
+    matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")
+    distance = 1 - matrix.to_numpy()
+    np.fill_diagonal(distance, 0)
+    order = leaves_list(linkage(squareform(distance), "average"))
+    assert labels(figure, axes=1) == [readable(matrix.index[i]) for i in order]
+
+
+@pytest.mark.parametrize("draw", [figures.clustered_pairs, figures.loss_map])
+def test_two_losses_make_neither_clusters_nor_a_map(evidence, draw):
+    two = evidence.agreement_by_loss.query("loss_a == 'triplet' and loss_b == 'arcface'")
+    with pytest.raises(ValueError, match="at least 3 losses, got 2"):
+        draw(two, "correlation", title="r")
+
+
+def test_properties_mark_what_the_study_would(evidence):
+    figure = figures.property_heatmap(
+        evidence.properties_by_loss, title="properties", significant=2.576
+    )
+    for text in figure.axes[0].texts:
+        assert text.get_text().endswith("*") == (float(text.get_text().rstrip("*")) >= 2.55)
+
+
+def test_every_pair_is_drawn_once(evidence):
+    figure = figures.pair_distributions(evidence.agreement, "correlation", title="pairs")
+    drawn = np.concatenate([c.get_offsets()[:, 0] for c in figure.axes[0].collections])
+    np.testing.assert_allclose(np.sort(drawn), np.sort(evidence.agreement["correlation"]))
+
+
+def test_curves_average_runs_and_name_what_is_missing(evidence):
+    figure = figures.training_curves(evidence.curves, ["val/map_at_r"])
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    expected = evidence.curves.query("loss == 'arcface' and metric == 'val/map_at_r'")
+    np.testing.assert_allclose(
+        lines["arcface"].get_ydata(), expected.groupby("epoch")["value"].mean()
+    )
+    with pytest.raises(ValueError, match="no curve for nothing; known: probe/agreement/initial"):
+        figures.training_curves(evidence.curves, ["nothing"])
+
+
+def test_gallery_shows_images_then_a_row_for_each_loss():
+    images = np.full((2, 8, 8, 3), 100, dtype=np.uint8)
+    maps = {"triplet": np.zeros((2, 8, 8)), "arcface": np.ones((2, 8, 8))}
+    figure = figures.gallery_figure(
+        Gallery("first", ("a", "b"), images, maps),
+        {"triplet": "ranking", "arcface": "classification"},
+    )
+    (picture,) = figure.axes[0].images
+    mosaic = np.asarray(picture.get_array())
+    assert mosaic.shape == (3 * 9 - 1, 2 * 9 - 1, 3)
+    np.testing.assert_array_equal(mosaic[:8, :8], images[0])
+    np.testing.assert_array_equal(mosaic[9:17, 9:17], overlay(images[1], maps["triplet"][1]))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        *("image", "triplet", "arcface")
+    ]
+
+
+def test_salient_pixels_are_brighter_whatever_the_image():
+    image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    dark, bright = overlay(image, np.zeros((4, 4))), overlay(image, np.ones((4, 4)))
+    assert (bright.astype(int) >= dark).all()
+    assert overlay(image, np.zeros((4, 4))).dtype == np.uint8
+
+
+def test_colours_are_one_per_loss_and_differ_between_families():
+    ranking = {loss_color(f"loss{i}", "ranking") for i in range(5)}
+    assert len(ranking) == 5
+    assert loss_color("arcface", "classification") == loss_color("arcface", "classification")
+    assert loss_color("mine", "ranking") != loss_color("mine", "classification")
+    assert len(set(FAMILY_MARKERS.values())) == len(FAMILY_MARKERS)
+
+
+def test_png_and_svg_are_written_and_the_same_figure_is_the_same_file(evidence, tmp_path):
+    saved = []
+    for name in ("one", "two"):
+        figure = figures.pair_distributions(evidence.agreement, "correlation", title="pairs")
+        saved.append(figures.save_figure(figure, tmp_path / name))
+    (png, svg), (other_png, other_svg) = saved
+    with Image.open(png) as picture:
+        assert picture.width > 600
+    assert svg.read_text().lstrip().startswith("<?xml")
+    assert png.read_bytes() == other_png.read_bytes()
+    assert svg.read_bytes() == other_svg.read_bytes()
+
+
+def test_names_are_written_out():
+    assert readable("bg_color_hue") == "background colour hue"
+    assert readable("camera_loc_z") == "camera z"
+    assert readable("recall_at_8") == "R@8"

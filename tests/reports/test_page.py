@@ -1,0 +1,98 @@
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.findings import findings
+from lossprint.reports.page import render_page
+from lossprint.reports.report import write_report
+from lossprint.reports.tables import loss_overview
+
+HOSTILE = "<script>alert('x')</script>&\"'"
+
+
+class Outline(HTMLParser):
+    """Tags with their attributes, and whether every one that is opened is closed in order."""
+
+    VOID = frozenset({"meta", "link", "img", "input", "br"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_needs_nothing_else(report):
+    text = report.page.read_text(encoding="utf-8")
+    outline = Outline()
+    outline.feed(text)
+    assert outline.open == []
+    images = [attributes for tag, attributes in outline.tags if tag == "img"]
+    assert len(images) == len(report.figures) == 12
+    assert all(image["src"].startswith("data:image/png;base64,") for image in images)
+    assert all(image["alt"] for image in images)
+    for tag, attributes in outline.tags:
+        for name in ("src", "href"):
+            target = attributes.get(name) or "#"
+            assert target.startswith(("#", "data:")), f"<{tag} {name}={target}>"
+    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", text))
+
+
+def test_the_page_opens_with_the_answer_and_ends_with_the_methods(report):
+    text = report.page.read_text(encoding="utf-8")
+    places = [text.index(part) for part in (report.answer, report.findings[0].text, "Methods</h2>")]
+    assert places == sorted(places)
+    assert "<dt>seed</dt><dd>0</dd>" in text
+
+
+def test_links_lead_to_sections(report):
+    outline = Outline()
+    outline.feed(report.page.read_text(encoding="utf-8"))
+    ids = {attributes.get("id") for _, attributes in outline.tags}
+    links = [a["href"] for tag, a in outline.tags if tag == "a"]
+    assert len(links) > 5
+    assert all(link.removeprefix("#") in ids for link in links)
+
+
+def test_everything_handed_in_is_escaped(evidence):
+    runs = evidence.runs.replace({"loss": {"triplet": HOSTILE}})
+    hostile = dataclasses.replace(Evidence(), runs=runs)
+    text = _page(hostile)
+    assert HOSTILE not in text
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&#34;&#39;" in text
+
+
+def _page(evidence: Evidence) -> str:
+    return render_page(
+        title=HOSTILE,
+        subtitle=HOSTILE,
+        answer=HOSTILE,
+        findings=findings(evidence),
+        overview=loss_overview(evidence),
+        pictures=[],
+        tables=[],
+        sections={},
+        methods={HOSTILE: HOSTILE},
+    )
+
+
+def test_parts_without_evidence_are_left_out(evidence, tmp_path):
+    only_retrieval = Evidence(
+        runs=evidence.runs,
+        retrieval=evidence.retrieval,
+        retrieval_by_loss=evidence.retrieval_by_loss,
+    )
+    report = write_report(tmp_path, only_retrieval, title="Part", methods={})
+    text = report.page.read_text(encoding="utf-8")
+    assert report.figures == {}
+    assert "Retrieval</h2>" in text
+    assert "Saliency maps</h2>" not in text
