@@ -25,8 +25,8 @@ def _grey(value: float, roughness: float, **rest: float) -> Material:
 # only by chance and leaves as bright specks on the ground.
 MATERIALS: Mapping[str, Material] = MappingProxyType(
     {
-        "paint": _grey(0.5, 0.40, metallic=0.20, clearcoat=1.0, clearcoat_gloss=0.45),
-        "glass": _grey(0.012, 0.22, specular=0.9),
+        "paint": _grey(0.5, 0.30, metallic=0.42, specular=0.9, clearcoat=1.0, clearcoat_gloss=0.45),
+        "glass": _grey(0.010, 0.20, specular=1.0, clearcoat=1.0, clearcoat_gloss=0.4),
         "trim": _grey(0.012, 0.45),
         "gloss": _grey(0.02, 0.28),
         "plastic": _grey(0.035, 0.6),
@@ -40,7 +40,8 @@ MATERIALS: Mapping[str, Material] = MappingProxyType(
         "dark_rim": _grey(0.05, 0.40, metallic=0.5),
         "disc": _grey(0.22, 0.5, metallic=0.8),
         "chrome": _grey(0.70, 0.34, metallic=1.0),
-        "lamp": _grey(0.80, 0.35, clearcoat=0.6, clearcoat_gloss=0.3),
+        "lamp": _grey(0.85, 0.35, clearcoat=0.6, clearcoat_gloss=0.3),
+        "lens": _grey(0.50, 0.30, metallic=0.6, clearcoat=1.0, clearcoat_gloss=0.3),
         "tail": Material((0.30, 0.006, 0.008), 0.35, clearcoat=1.0, clearcoat_gloss=0.3),
         "plate": _grey(0.70, 0.5),
     }

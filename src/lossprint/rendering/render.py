@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any
 
 import drjit as dr
-import drjit as dr
 import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from lossprint.rendering.materials import Material, material_named
 
 VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
-MASK_SAMPLES = 16
+MASK_SAMPLES = 9
 GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
 
 
@@ -48,6 +47,7 @@ class Renderer:
         if self.variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}; valid: auto, {', '.join(VARIANTS)}")
         mi.set_variant(self.variant)
+        mi.set_log_level(mi.LogLevel.Error)  # the sampler tells of every rounded count
         if threads is not None:
             dr.set_thread_count(threads)
         self._car: Car | None = None
@@ -66,17 +66,22 @@ class Renderer:
         parameters = self._parameters
         parameters["environment.data"] = mi.TensorXf(_padded(light.environment))
         yaw = properties["rotation_z"]
+        parameters["sun.irradiance.value"] = _rgb(light.sun)
+        parameters["sun.to_world"] = _facing(-layout.sun_direction(properties))
         parameters["environment.to_world"] = _environment_frame(yaw)
         if self._paint is not None:
             parameters[self._paint] = _rgb(layout.paint_color(properties))
         parameters["floor.bsdf.reflectance.value"] = _rgb(layout.ground_color(properties))
         parameters.update()
-        sensor = _sensor(camera, size, samples)
-        radiance = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
+        # Paths are traced only where the car or its shadow may show; the rest is known exactly.
         shares = self._shares(camera, properties, size)
-        clean = layout.without_specks(
-            radiance[..., :3].astype(np.float64), light.ground, shares.covered - shares.ground
-        )
+        radiance = layout.empty_stage(light, camera, size)
+        window = layout.busy_window(shares)
+        if window is not None:
+            sensor = _sensor(camera, size, samples, window)
+            traced = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
+            radiance[window] = traced[..., :3]
+        clean = layout.clean_ground(radiance, light.ground, shares)
         return Frame(layout.develop(clean, light.exposure), layout.mask_labels(shares))
 
     def _load(self, car: Car) -> None:
@@ -86,10 +91,17 @@ class Renderer:
         }
         description: dict[str, Any] = {
             "type": "scene",
-            "integrator": {"type": "path", "max_depth": 5},
+            "integrator": {"type": "path", "max_depth": 4},
             "environment": {
                 "type": "envmap",
                 "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
+            },
+            # A sun without extent: two emitters and an even sample count light every pixel by the
+            # sun equally often, which leaves no noise of it on plain surfaces.
+            "sun": {
+                "type": "directional",
+                "irradiance": _color((1.0, 1.0, 1.0)),
+                "direction": [0, 0, -1],
             },
             "floor": ground
             | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
@@ -131,22 +143,12 @@ class Renderer:
     def _shares(
         self, camera: layout.Camera, properties: Mapping[str, float], size: int
     ) -> layout.Shares:
-        elevation = np.radians(properties["sun_elevation"])
-        azimuth = np.radians(properties["sun_rotation"] - properties["rotation_z"])
-        towards = np.array(
-            [
-                np.cos(elevation) * np.cos(azimuth),
-                np.cos(elevation) * np.sin(azimuth),
-                np.sin(elevation),
-            ]
-        )
-        self._label_parameters["sun.to_world"] = mi.Transform4f().look_at(
-            origin=[0.0, 0.0, 0.0], target=(-towards).tolist(), up=[0.0, 0.0, 1.0]
-        )
+        towards = layout.sun_direction(properties)
+        self._label_parameters["sun.to_world"] = _facing(-towards)
         self._label_parameters.update()
         sensor = _sensor(camera, size, MASK_SAMPLES)
         layers = np.asarray(mi.render(self._labels, sensor=sensor, seed=0, spp=MASK_SAMPLES))
-        lit = layers[..., 0] * np.pi / np.sin(elevation)
+        lit = layers[..., 0] * np.pi / towards[2]
         return layout.Shares(lit=lit, ground=layers[..., 1], covered=layers[..., 3])
 
 
@@ -209,7 +211,18 @@ def _environment_frame(yaw: float) -> Any:
     return mi.Transform4f().rotate([0, 0, 1], -yaw).rotate([0, 0, 1], 90).rotate([1, 0, 0], 90)
 
 
-def _sensor(camera: layout.Camera, size: int, samples: int) -> Any:
+def _facing(direction: NDArray[np.float64]) -> Any:
+    """A frame whose z axis points along a direction."""
+    up = [1.0, 0.0, 0.0] if abs(direction[2]) > 0.999 else [0.0, 0.0, 1.0]
+    return mi.Transform4f().look_at(
+        origin=[0.0, 0.0, 0.0], target=direction.tolist(), up=up
+    )
+
+
+def _sensor(
+    camera: layout.Camera, size: int, samples: int, window: tuple[slice, slice] | None = None
+) -> Any:
+    rows, columns = window or (slice(0, size), slice(0, size))
     return mi.load_dict(
         {
             "type": "perspective",
@@ -222,6 +235,10 @@ def _sensor(camera: layout.Camera, size: int, samples: int) -> Any:
                 "type": "hdrfilm",
                 "width": size,
                 "height": size,
+                "crop_offset_x": int(columns.start),
+                "crop_offset_y": int(rows.start),
+                "crop_width": int(columns.stop - columns.start),
+                "crop_height": int(rows.stop - rows.start),
                 "pixel_format": "rgba",
                 "component_format": "float32",
                 "rfilter": {"type": "box"},  # no pixel depends on its neighbours' blocks

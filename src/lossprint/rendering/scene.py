@@ -12,15 +12,15 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 Array = NDArray[np.float64]
 
 ENVIRONMENT_SHAPE = (96, 192)  # rows from the zenith down, columns around
 CAMERA_DISTANCE = 11.0  # metres
-SUN_RADIUS = 2.8  # degrees; ten times the real sun: softer shadows, no specks
 SUN_STRENGTH = 0.55
 SKY_STRENGTH = 1.35
-EXPOSURE_KEY = 0.86
+EXPOSURE_KEY = 0.95
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,14 @@ def linear_to_srgb(linear: Array) -> Array:
     return np.where(
         linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 1e-9) ** (1 / 2.4) - 0.055
     )
+
+
+def sun_direction(properties: Mapping[str, float]) -> Array:
+    """Unit vector [3] from the car to the sun, in the car's frame."""
+    elevation = np.radians(properties["sun_elevation"])
+    azimuth = np.radians(properties["sun_rotation"] - properties["rotation_z"])
+    flat = np.cos(elevation)
+    return np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)])
 
 
 def paint_color(properties: Mapping[str, float]) -> Array:
@@ -82,16 +90,30 @@ def fit_camera(outline: Array, properties: Mapping[str, float]) -> Camera:
             properties["camera_loc_z"],
         ]
     )
-    forward = (target - origin) / np.linalg.norm(target - origin)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
+    forward, right, up = camera_axes(Camera(tuple(origin), tuple(target), 0.0))
     rays = outline - origin
     depth = rays @ forward
     extent = max(np.abs(rays @ right / depth).max(), np.abs(rays @ up / depth).max())
     radius = 0.5 * float(np.ptp(outline[:, 0])) / CAMERA_DISTANCE
     half = 1.10 * max(extent, 0.68 * radius)
     return Camera(tuple(origin), tuple(target), float(np.degrees(2.0 * np.arctan(half))))
+
+
+def _rays(camera: Camera, size: int) -> Array:
+    """Unit directions [size, size, 3] through the pixels' centres, rows from the top."""
+    forward, right, up = camera_axes(camera)
+    grid = (2.0 * (np.arange(size) + 0.5) / size - 1.0) * np.tan(np.radians(camera.fov) / 2)
+    rays = forward + grid[None, :, None] * right - grid[:, None, None] * up
+    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+
+
+def camera_axes(camera: Camera) -> tuple[Array, Array, Array]:
+    """Unit vectors [3] forward, right and up of a camera."""
+    forward = np.subtract(camera.target, camera.origin)
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    return forward, right, np.cross(right, forward)
 
 
 @lru_cache(maxsize=1)
@@ -118,12 +140,13 @@ class Light:
     """Environment map [H, W, 3] in the camera's frame and what follows from it."""
 
     environment: Array
+    sun: Array  # irradiance [3] of the sun on a surface facing it
     exposure: float
     ground: Array  # radiance [3] of the ground where nothing shades it
 
 
 def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Light:
-    """Sky, sun, studio panels and backdrop as one environment map.
+    """Sky, studio panels and backdrop as one environment map, and the sun beside it.
 
     The backdrop behind the car has the radiance that the lit ground has, so the two meet without
     a seam, and darkens gently with height. Exposure depends on the sun's elevation alone, through
@@ -141,19 +164,13 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
 
     light = SKY_STRENGTH * _turned(sky, properties["sun_rotation"])
     level = float((light.mean(axis=-1) * weight).sum() / np.pi)  # mean radiance of the sky
-    light = light + level * _panels()[..., None]
+    panels, open_sky = _studio()
+    light = light * open_sky[..., None] + level * panels[..., None]
 
-    sun_elevation = np.radians(properties["sun_elevation"])
-    sun_azimuth = np.radians(properties["sun_rotation"])
-    cosine = np.sin(elevation) * np.sin(sun_elevation) + np.cos(elevation) * np.cos(
-        sun_elevation
-    ) * np.cos(azimuth - sun_azimuth)
-    angle = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-    disc = 1.0 - _step(SUN_RADIUS - 1.0, SUN_RADIUS + 1.0, angle)
-    disc = disc / (disc * solid).sum()
+    sine = float(np.sin(np.radians(properties["sun_elevation"])))
     sun = SUN_STRENGTH * sun
 
-    facing = float((light.mean(axis=-1) * weight).sum() + sun.mean() * np.sin(sun_elevation))
+    facing = float((light.mean(axis=-1) * weight).sum() + sun.mean() * sine)
     wall = float(0.5 * (light.mean(axis=-1) * weight).sum() + sun.mean())
     exposure = EXPOSURE_KEY * np.pi / (0.55 * facing + 0.45 * wall)
 
@@ -161,15 +178,15 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
     cover, fall = _backdrop()
     colour = ground_color(properties)
     light = light * (1.0 - cover[..., None])
-    direct = (light * weight[..., None]).sum(axis=(0, 1)) + sun * np.sin(sun_elevation)
+    direct = (light * weight[..., None]).sum(axis=(0, 1)) + sun * sine
     share = (cover * fall * weight).sum() / np.pi
     radiance = colour / np.pi * direct / (1.0 - share * colour)
     environment = light + (cover * fall)[..., None] * radiance
     # Below the horizon lies the ground: one row keeps the seam shut, the rest would only draw
     # light samples that the ground blocks.
-    environment = np.where(upper[..., None], environment + disc[..., None] * sun, 0.0)
+    environment = np.where(upper[..., None], environment, 0.0)
     environment[rows // 2] = radiance
-    return Light(environment, float(exposure), radiance)
+    return Light(environment, sun, float(exposure), radiance)
 
 
 def _turned(environment: Array, degrees: float) -> Array:
@@ -183,15 +200,20 @@ def _turned(environment: Array, degrees: float) -> Array:
 
 
 @lru_cache(maxsize=1)
-def _panels() -> Array:
-    """Soft light panels of a studio [H, W], in units of the sky's mean radiance."""
+def _studio() -> tuple[Array, Array]:
+    """What paint has to reflect besides the sky, both [H, W].
+
+    The radiance of soft light panels in units of the sky's mean, one overhead and one on either
+    side of the camera; and the share of the sky that a dark treeline at the horizon leaves open.
+    """
     azimuth, elevation = directions()
     degrees = np.degrees(elevation)
     side = np.abs(np.degrees(azimuth))
-    ceiling = 1.6 * _step(48.0, 58.0, degrees) * (1.0 - _step(78.0, 86.0, degrees))
-    strip = 1.3 * _step(16.0, 22.0, degrees) * (1.0 - _step(34.0, 42.0, degrees))
-    strip = strip * _step(30.0, 42.0, side) * (1.0 - _step(95.0, 115.0, side))
-    return ceiling * (1.0 - _step(100.0, 130.0, side)) + strip
+    ceiling = 2.4 * _step(50.0, 56.0, degrees) * (1.0 - _step(76.0, 82.0, degrees))
+    ceiling = ceiling * (1.0 - _step(110.0, 130.0, side))
+    strip = 2.2 * _step(15.0, 19.0, degrees) * (1.0 - _step(32.0, 38.0, degrees))
+    strip = strip * _step(24.0, 32.0, side) * (1.0 - _step(100.0, 115.0, side))
+    return ceiling + strip, 0.25 + 0.75 * _step(6.0, 13.0, degrees)
 
 
 @lru_cache(maxsize=1)
@@ -210,15 +232,6 @@ def develop(radiance: Array, exposure: float) -> NDArray[np.uint8]:
     return np.rint(255.0 * np.clip(linear_to_srgb(x), 0.0, 1.0)).astype(np.uint8)
 
 
-def without_specks(radiance: Array, ground: Array, car: Array) -> Array:
-    """Radiance [H, W, 3] whose ground is at most a fifth brighter than where nothing shades it.
-
-    Sun that rims or chrome throw onto the ground is found by chance and would stay as bright
-    specks. Pixels that hold any share `car` [H, W] of the car are left alone.
-    """
-    return np.where(car[..., None] > 0.0, radiance, np.minimum(radiance, 1.2 * ground))
-
-
 @dataclass(frozen=True)
 class Shares:
     """How much of each pixel [H, W] is ground in the sun, ground at all, any surface at all."""
@@ -226,6 +239,60 @@ class Shares:
     lit: Array
     ground: Array
     covered: Array
+
+
+def empty_stage(light: Light, camera: Camera, size: int) -> Array:
+    """Radiance [size, size, 3] of ground and backdrop without a car: no noise, no paths."""
+    rays = _rays(camera, size)
+    towards_camera = np.arctan2(camera.origin[1], camera.origin[0])
+    azimuth = np.arctan2(rays[..., 1], rays[..., 0]) - towards_camera
+    elevation = np.arcsin(np.clip(rays[..., 2], -1.0, 1.0))
+    rows, columns = ENVIRONMENT_SHAPE
+    row = (np.pi / 2 - elevation) / np.pi * rows - 0.5
+    column = np.mod((np.pi - azimuth) / (2.0 * np.pi), 1.0) * columns - 0.5
+    where = np.stack([row, column])
+    sky = np.stack(
+        [
+            ndimage.map_coordinates(channel, where, order=1, mode="grid-wrap")
+            for channel in np.moveaxis(light.environment, -1, 0)
+        ],
+        axis=-1,
+    )
+    return np.where(elevation[..., None] > 0.0, sky, light.ground)
+
+
+def busy_window(shares: Shares) -> tuple[slice, slice] | None:
+    """Rows and columns that hold the car, its shadow and what surrounds them; None without any."""
+    busy = (shares.covered - shares.lit > 1e-3) | (shares.covered - shares.ground > 1e-3)
+    if not busy.any():
+        return None
+    size = len(busy)
+    margin = 2 + round(0.06 * size)
+    window = []
+    for axis in (1, 0):
+        at = np.flatnonzero(busy.any(axis=axis))
+        window.append(slice(max(at[0] - margin, 0), min(at[-1] + 1 + margin, size)))
+    return window[0], window[1]
+
+
+def clean_ground(radiance: Array, open_ground: Array, shares: Shares) -> Array:
+    """Radiance [H, W, 3] with the sampling noise taken off the ground, where the truth is known.
+
+    Ground that nothing shades has the radiance `open_ground` [3] exactly. Pixels without any share
+    of the car are drawn to it as far as their neighbourhood's mean agrees with it within a few
+    percent, so shadows stay as they were rendered. Ground brighter than that by a fifth is cut:
+    sun thrown there by rims and chrome is found by chance and would stay as bright specks.
+    """
+    only_ground = ((shares.ground >= 1.0 - 1e-3)).astype(np.float64)
+    capped = np.minimum(radiance, 1.2 * open_ground)
+    shade = 1.0 - capped.sum(axis=-1) / open_ground.sum()
+    window = 5 if len(radiance) < 160 else 9
+    weight = ndimage.uniform_filter(only_ground, window, mode="nearest")
+    mean = ndimage.uniform_filter(only_ground * shade, window, mode="nearest")
+    mean = mean / np.maximum(weight, 1e-6)
+    keep = _step(0.02, 0.08, np.abs(mean))[..., None]
+    cleaned = open_ground + keep * (capped - open_ground)
+    return np.where(only_ground[..., None] > 0.0, cleaned, radiance)
 
 
 def mask_labels(shares: Shares) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from lossprint.rendering.geometry.fields import (
     smoothstep,
 )
 
-ARCH = 1.16  # radius of a wheel arch over the wheel's
+ARCH = 1.14  # radius of a wheel arch over the wheel's
 
 
 class Body:
@@ -97,6 +97,7 @@ def _body_outline(d: Design) -> list[tuple[float, float, float]]:
     low = d.clearance
     bumper = low + 0.5 * (d.hood_front - low)
     top = d.deck_height
+    over_arch = d.wheel_radius * (1.0 + ARCH) + 0.075
     nose = [
         (0.26, low, 0.10),
         (0.035, low + 0.07, 0.08),
@@ -105,7 +106,11 @@ def _body_outline(d: Design) -> list[tuple[float, float, float]]:
         (0.028, bumper + 0.08, 0.03),
         (0.075, d.hood_front - 0.07, 0.10),
         (0.19, d.hood_front, 0.14),
-        (0.55 * d.cowl + 0.1, d.hood_front + 0.68 * (d.cowl_height - d.hood_front), 0.40),
+        (
+            0.55 * d.cowl + 0.12,
+            max(d.hood_front + 0.68 * (d.cowl_height - d.hood_front), over_arch),
+            0.40,
+        ),
         (d.cowl, d.cowl_height, 0.20),
     ]
     end = d.length
@@ -141,5 +146,6 @@ def _cabin_outline(d: Design) -> list[tuple[float, float, float]]:
         (d.screen_top, d.height - 0.035, min(0.34, 0.45 * roof)),
         (d.screen_top + 0.42 * roof, d.height + 0.012, 0.5),
         (d.roof_rear, d.height - 0.05, min(0.30, 0.45 * roof)),
-        (d.rear_base + back * (d.deck_height - base), base, 0.05),
+        (d.rear_base, d.deck_height - 0.01, 0.03),
+        (min(d.rear_base + back * (d.deck_height - base), d.length - 0.16), base, 0.05),
     ]

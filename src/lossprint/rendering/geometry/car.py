@@ -101,13 +101,14 @@ def _shell(body: Body, cell: float) -> list[tuple[str, Mesh]]:
     for axle in (d.front_axle, d.rear_axle):
         x = d.length / 2 - axle
         distance = np.hypot(half.vertices[:, 0] - x, half.vertices[:, 2] - d.wheel_radius)
-        removed, half, edges = clip(half, distance - ARCH * d.wheel_radius)
-        outer = edges[(edges[:, :, 1] > 0.5 * d.width / 2).all(axis=1)]
+        outside = d.width / 2 - 0.42 - half.vertices[:, 1]
+        _, half, edges = clip(half, np.maximum(distance - ARCH * d.wheel_radius, outside))
+        outer = edges[(edges[:, :, 1] > d.width / 2 - 0.30).all(axis=1)]
         well = curtain(outer[:, ::-1], np.array([0.0, -0.32, 0.0]))
         pieces.append(("cavity", with_mirror(well)))
         wall = box(
             (x - ARCH * d.wheel_radius, -d.width / 2 + 0.40, d.wheel_radius * 0.6),
-            (x + ARCH * d.wheel_radius, d.width / 2 - 0.40, d.wheel_radius * (ARCH + 1.0)),
+            (x + ARCH * d.wheel_radius, d.width / 2 - 0.40, d.wheel_radius * (ARCH + 0.9)),
         )
         pieces.append(("cavity", wall))
     for name, opening in (("bed", d.bed), ("cockpit", d.open_top)):

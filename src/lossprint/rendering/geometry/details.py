@@ -9,6 +9,7 @@ from lossprint.rendering.geometry.mesh import (
     ellipsoid,
     join,
     revolve,
+    rod,
     with_mirror,
 )
 from lossprint.rendering.geometry.surface import Canvas, Shape, decal, disc, ribbon, rounded_box
@@ -52,7 +53,13 @@ def front_details(canvas: Canvas) -> Pieces:
         low_, high_ = (a[0] - 0.02, a[1] - 0.08), (b[0] + 0.02, b[1] + 0.08)
         rim = "gloss"
     pieces.append((rim, with_mirror(front(housing, low_, high_, 0.004))))
-    pieces.append(("lamp", with_mirror(front(lens, low_, high_, 0.008))))
+    pieces.append(("lens", with_mirror(front(lens, low_, high_, 0.008))))
+    bulb = lamp_half * {"slim": 0.40, "round": 0.75}.get(d.lamps, 0.62)
+    for share in (0.5,) if d.lamps == "round" else (0.30, 0.68):
+        at = (inner + share * (outer - inner)) * width
+        tilt = 0.0 if d.lamps == "round" else slant * (at - 0.5 * (inner + outer) * width)
+        spot = disc(at, lamp_z + tilt, bulb)
+        pieces.append(("lamp", with_mirror(front(spot, low_, high_, 0.012))))
 
     pieces += _grille(canvas, width, inner * width - 0.04, bumper)
     # lower intake with a fog lamp at either end
@@ -65,6 +72,15 @@ def front_details(canvas: Canvas) -> Pieces:
     pieces.append(("trim", with_mirror(front(pocket, *bounds, 0.003))))
     fog = disc(0.75 * width, fog_z, 0.038)
     pieces.append(("lamp", with_mirror(front(fog, *bounds, 0.009))))
+    seam = np.linspace(-0.97 * width, 0.97 * width, 40)
+    line = np.column_stack([seam, np.full_like(seam, bumper + 0.075)])
+    pieces.append(("gap", ribbon(canvas, line, 0.010, view="front")))
+    hood = d.length / 2 - np.array([0.22, 0.30, d.cowl - 0.02, d.cowl + 0.05])
+    edge = np.array([0.0, 0.66, 0.74, 0.70]) * d.width / 2
+    hood[0] -= 0.02
+    outline = np.column_stack([hood, edge])
+    if not d.cargo_height:
+        pieces.append(("gap", with_mirror(ribbon(canvas, outline, 0.009, view="top"))))
     plate = rounded_box((-0.26, bumper - 0.075), (0.26, bumper + 0.035), 0.01)
     pieces.append(("plate", front(plate, (-0.3, bumper - 0.1), (0.3, bumper + 0.1), 0.012, 0.04)))
     return pieces
@@ -179,6 +195,9 @@ def rear_details(canvas: Canvas) -> Pieces:
     skirt_z = low + 0.10
     skirt = rounded_box((-0.62 * width, skirt_z - 0.02), (0.62 * width, skirt_z + 0.09), 0.03)
     pieces.append(("trim", rear(skirt, (-width, low), (width, bumper), 0.003, 0.02)))
+    seam = np.linspace(-0.95 * width, 0.95 * width, 40)
+    across = np.column_stack([seam, np.full_like(seam, bumper + 0.045)])
+    pieces.append(("gap", ribbon(canvas, across, 0.010, view="rear")))
     lid = 0.78 * width if d.tails == "vertical" else 0.72 * width
     line = np.array(
         [(-lid, top - 0.02), (-lid, bumper + 0.06), (lid, bumper + 0.06), (lid, top - 0.02)]
@@ -262,16 +281,7 @@ def side_details(canvas: Canvas) -> Pieces:
     pieces.append(("plastic", line(between, [z, z], height)))
     pieces += _mirrors(body)
     if d.roof_rails:
-        rail_y = (
-            float(body.cabin_half_width(np.array([d.roof_rear]), np.array([d.height]))[0]) - 0.06
-        )
-        x0, x1 = half - d.roof_rear + 0.05, half - d.screen_top - 0.25
-        rail = box((x0, rail_y - 0.018, d.height + 0.015), (x1, rail_y + 0.018, d.height + 0.045))
-        feet = [
-            box((x, rail_y - 0.015, d.height - 0.08), (x + 0.08, rail_y + 0.015, d.height + 0.02))
-            for x in (x0, x1 - 0.08)
-        ]
-        pieces.append(("trim", with_mirror(join(rail, *feet))))
+        pieces.append(("trim", with_mirror(_roof_rail(canvas))))
     if d.spoiler and not (d.bed or d.cargo_height):
         pieces.append(_spoiler(body))
     if d.spare_wheel:
@@ -288,15 +298,19 @@ def side_details(canvas: Canvas) -> Pieces:
 
 def _mirrors(body: Body) -> Pieces:
     d = body.design
-    s = d.cowl + 0.30 * (d.screen_top - d.cowl) + 0.10
-    z = float(body.belt(np.array([s]))[0]) + 0.085
-    y = float(body.half_width(np.array([s]), np.array([z - 0.12]))[0])
+    s = d.cowl + 0.30 * (d.screen_top - d.cowl) + 0.12
+    size = 1.3 if d.height > 1.6 else 1.0
+    z = float(body.belt(np.array([s]))[0]) + 0.06 + 0.05 * size
+    y = float(body.half_width(np.array([s]), np.array([z - 0.14]))[0])
     x = d.length / 2 - s
-    size = 1.25 if d.height > 1.6 else 1.0
-    shell = ellipsoid((x, y + 0.06, z), (0.055 * size, 0.105 * size, 0.068 * size))
-    shell.vertices[:, 0] = np.maximum(shell.vertices[:, 0], x - 0.025)
-    stem = box((x - 0.02, y - 0.14, z - 0.055), (x + 0.02, y + 0.02, z - 0.03))
-    return [("paint", with_mirror(shell)), ("trim", with_mirror(stem))]
+    shell = ellipsoid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    square = np.sum(np.abs(shell.vertices) ** 3.5, axis=1, keepdims=True) ** (1 / 3.5)
+    shaped = shell.vertices / square * [0.05 * size, 0.095 * size, 0.058 * size]
+    shaped[:, 0] -= 0.25 * shaped[:, 1]  # swept back towards its tip
+    shaped[:, 0] = np.maximum(shaped[:, 0], -0.02 - 0.25 * shaped[:, 1])
+    shell = Mesh(shaped + np.array([x, y + 0.055 * size, z]), shell.faces)
+    foot = box((x - 0.03, y - 0.16, z - 0.05 * size), (x + 0.025, y + 0.03, z - 0.025))
+    return [("paint", with_mirror(shell)), ("trim", with_mirror(foot))]
 
 
 def _spoiler(body: Body) -> tuple[str, Mesh]:
@@ -308,3 +322,16 @@ def _spoiler(body: Body) -> tuple[str, Mesh]:
         x, z = -d.length / 2 + 0.16, d.deck_height + 0.035
         y = d.width / 2 - 0.24
     return "paint", box((x - 0.13, -y, z), (x + 0.12, y, z + 0.028))
+
+
+def _roof_rail(canvas: Canvas) -> Mesh:
+    """A low rail that follows the roof's left edge."""
+    body = canvas.body
+    d = body.design
+    roof = np.array([d.height])
+    y = float(body.cabin_half_width(np.array([d.roof_rear]), roof)[0]) - 0.05
+    x = np.linspace(d.length / 2 - d.roof_rear + 0.02, d.length / 2 - d.screen_top - 0.15, 14)
+    path, _, _ = canvas.project(np.column_stack([x, np.full_like(x, y)]), "top")
+    lift = 0.045 * np.minimum(1.0, np.minimum(np.arange(14), np.arange(14)[::-1]) / 1.0)
+    path[:, 2] += lift - 0.005
+    return join(*(rod(path[k], path[k + 1], 0.017) for k in range(13)))

@@ -4,7 +4,7 @@ import numpy as np
 
 from lossprint.rendering.geometry.body import Body
 from lossprint.rendering.geometry.fields import Array, smooth_max
-from lossprint.rendering.geometry.mesh import Mesh, box, ellipsoid, join, with_mirror
+from lossprint.rendering.geometry.mesh import Mesh, box, ellipsoid, join, rod, with_mirror
 from lossprint.rendering.geometry.surface import Canvas, decal
 
 FRAME = 0.022  # the black frame around the glass
@@ -19,7 +19,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
 
     def side(x: Array, z: Array) -> Array:
         s = d.length / 2 - x
-        cabin = body.cabin_distance(s, z) + 0.075
+        cabin = body.cabin_distance(s, z) + 0.085
         return smooth_max(np.maximum(cabin, s - d.glass_end), body.belt(s) + 0.045 - z, 0.03)
 
     def panes(x: Array, z: Array) -> Array:
@@ -43,7 +43,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
 
     pieces = []
     for offset, shape, material in ((0.002, side, "trim"), (0.005, panes, "glass")):
-        mesh = decal(canvas, shape, low, high, view="left", offset=offset, cell=0.03)
+        mesh = decal(canvas, shape, low, high, view="left", offset=offset, cell=0.045)
         pieces.append((material, with_mirror(mesh)))
     for view, station, foot in (
         ("front", 0.5 * (d.cowl + d.screen_top), d.cowl_height),
@@ -60,7 +60,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
                 high,
                 view=view,
                 offset=offset,
-                cell=0.03,
+                cell=0.045,
             )
             pieces.append((material, mesh))
     return pieces
@@ -89,8 +89,8 @@ def cockpit(body: Body) -> list[tuple[str, Mesh]]:
     screen = Mesh(vertices, faces)
     top = vertices.reshape(17, 2, 3)[:, 1]
     posts = vertices.reshape(17, 2, 3)[[0, 16]]
-    frame = [_rod(top[k], top[k + 1], 0.018) for k in range(16)]
-    frame += [_rod(post[0], post[1], 0.022) for post in posts]
+    frame = [rod(top[k], top[k + 1], 0.018) for k in range(16)]
+    frame += [rod(post[0], post[1], 0.022) for post in posts]
     seats = []
     for y in (0.36, -0.36):
         x = d.length / 2 - d.rear_base + 0.20
@@ -103,16 +103,3 @@ def cockpit(body: Body) -> list[tuple[str, Mesh]]:
         ("seat", join(*seats)),
         ("interior", dash),
     ]
-
-
-def _rod(start: Array, end: Array, radius: float) -> Mesh:
-    """A square bar between two points."""
-    along = (end - start) / np.linalg.norm(end - start)
-    side = np.cross(along, [0.0, 0.0, 1.0]) if abs(along[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
-    side /= np.linalg.norm(side)
-    up = np.cross(side, along)
-    ring = [radius * (side * c + up * s) for c, s in ((1, 1), (-1, 1), (-1, -1), (1, -1))]
-    vertices = np.array([start + r for r in ring] + [end + r for r in ring])
-    quads = [(k, (k + 1) % 4, 4 + (k + 1) % 4, 4 + k) for k in range(4)]
-    faces = np.array([f for a, b, c, e in quads for f in ((a, b, c), (a, c, e))])
-    return Mesh(vertices, faces)

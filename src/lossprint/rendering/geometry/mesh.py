@@ -189,3 +189,16 @@ def ellipsoid(centre: tuple[float, float, float], radii: tuple[float, float, flo
     ball = revolve(np.stack([np.cos(turn), np.sin(turn)], axis=1), 16)
     normals = unit(ball.vertices / np.array(radii))
     return Mesh(ball.vertices * np.array(radii) + np.array(centre), ball.faces, normals)
+
+
+def rod(start: Array, end: Array, radius: float) -> Mesh:
+    """A square bar between two points."""
+    along = (end - start) / np.linalg.norm(end - start)
+    side = np.cross(along, [0.0, 0.0, 1.0]) if abs(along[2]) < 0.9 else np.array([0.0, 1.0, 0.0])
+    side /= np.linalg.norm(side)
+    up = np.cross(side, along)
+    ring = [radius * (side * c + up * s) for c, s in ((1, 1), (-1, 1), (-1, -1), (1, -1))]
+    vertices = np.array([start + r for r in ring] + [end + r for r in ring])
+    quads = [(k, (k + 1) % 4, 4 + (k + 1) % 4, 4 + k) for k in range(4)]
+    faces = np.array([f for a, b, c, e in quads for f in ((a, b, c), (a, c, e))])
+    return Mesh(vertices, faces)

@@ -49,7 +49,7 @@ class Canvas:
     and take one Newton step along the axis.
     """
 
-    def __init__(self, body: Body, *, cell: float = 0.04) -> None:
+    def __init__(self, body: Body, *, cell: float = 0.05) -> None:
         self.body = body
         self._cell = cell
         self._depths: dict[str, tuple[Array, Array]] = {}
@@ -146,7 +146,13 @@ def decal(
 
 
 def ribbon(
-    canvas: Canvas, path: Array, width: float, *, view: str, offset: float = 0.003, step: float = 0.03
+    canvas: Canvas,
+    path: Array,
+    width: float,
+    *,
+    view: str,
+    offset: float = 0.003,
+    step: float = 0.03,
 ) -> Mesh:
     """A line of a width along a polyline [P, 2] in (u, v), laid onto the shell."""
     lengths = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
