@@ -1,0 +1,297 @@
+"""From a configuration to objects; the only file of the package that knows Hydra."""
+
+import functools
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.markup import escape
+
+from lossprint.data.dataset import FileImages, ImageSource
+from lossprint.data.index import Partition, fold_classes
+from lossprint.data.probe import ProbeSet, read_probe_set
+from lossprint.data.sampler import ClassBalancedBatches
+from lossprint.data.store import open_store
+from lossprint.data.transforms import Preprocessing
+from lossprint.files import whole_file
+from lossprint.models.embedder import Embedder, build_embedder
+from lossprint.rendering.dataset import ensure_set
+from lossprint.runs.record import load_record
+from lossprint.runs.summary import runs_summary
+from lossprint.training.checks import check_enough_classes, check_keys, check_run
+from lossprint.training.context import ProbeContext
+from lossprint.training.datamodule import ImageDataModule, Split
+from lossprint.training.fit import Checkpoints
+from lossprint.training.losses import (
+    LossSpec,
+    build_loss,
+    check_batch,
+    check_loss_config,
+    merge_published,
+)
+from lossprint.training.module import MetricLearning
+
+# What a run's folder already says, or what changes nothing in its result.
+NOT_IN_SWEEP_NAME = (
+    "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
+    "output_root", "data_root",
+)  # fmt: skip
+LONGEST_SWEEP_NAME = 120
+
+
+def sweep_name(*, _root_: DictConfig) -> str:
+    """`<data>-<model>` and every other override: runs in one folder differ in loss, fold, seed."""
+    name = f"{_root_.data.name}-{_root_.model.name}"
+    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    rest = sorted(
+        override.lstrip("+")
+        for override in overrides
+        if override.lstrip("+~").split("=")[0].split(".")[0] not in NOT_IN_SWEEP_NAME
+        or override.startswith(("loss.", "+loss.", "data.", "+data.", "model.", "+model."))
+    )
+    full = ",".join([name, *rest]).replace(os.sep, ":").replace(" ", "")
+    if len(full) <= LONGEST_SWEEP_NAME:
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()[:8]
+    return f"{full[: LONGEST_SWEEP_NAME - 9]}-{digest}"
+
+
+OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+
+
+def _set_by_hand(prefix: str) -> set[str]:
+    """Dotted names below `prefix` that the command line gives values to."""
+    if not HydraConfig.initialized():
+        return set()
+    names = (o.lstrip("+~").split("=")[0] for o in HydraConfig.get().overrides.task)
+    return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """The resolved configuration as plain containers."""
+    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of an entry point: alone, or a job of a multirun.
+
+    Attributes:
+        multirun: whether it is one of several.
+        note: file in which a job of a multirun says how it ended, for the table at the end.
+    """
+
+    multirun: bool
+    note: Path | None
+
+    def note_run(self, folder: Path) -> None:
+        self._write({"run": str(folder)})
+
+    def note_failure(self, error: BaseException) -> None:
+        self._write({"error": f"{type(error).__name__}: {error}"})
+
+    def _write(self, content: dict[str, Any]) -> None:
+        if self.note is None:
+            return
+        content["overrides"] = list(HydraConfig.get().overrides.task)
+        with whole_file(self.note) as temporary:
+            temporary.write_text(json.dumps(content))
+
+
+def job() -> Job:
+    """The job that Hydra is running now."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return Job(False, None)
+    return Job(True, Path(hydra.sweep.dir) / f"{hydra.job.num:06d}.json")
+
+
+class SweepEnd(Callback):
+    """Ends a multirun: one table of all runs, then exit code 1 if any failed."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        notes = [
+            json.loads(path.read_text())
+            for path in sorted(Path(config.hydra.sweep.dir).glob("??????.json"))
+        ]
+        failed = [note for note in notes if "error" in note]
+        records = [load_record(note["run"]) for note in notes if "run" in note]
+        console = Console()
+        console.print(runs_summary(records, title=f"{len(records)} of {len(notes)} runs finished"))
+        for note in failed:
+            text = f"{' '.join(note['overrides'])}: {note['error']}"
+            console.print(f"[bold red]failed[/] {escape(text)}", highlight=False)
+        if failed:
+            sys.exit(1)
+
+
+TOP_LEVEL = (
+    "loss", "data", "probe", "model", "optimizer", "schedule", "sampler", "trainer", "callbacks",
+    "logger", "experiment", "seed", "fold", "folds", "hyperparameters", "data_root", "output_root",
+    "sweep", "force", "analyze", "num_classes",
+)  # fmt: skip
+
+
+def checked(
+    config: DictConfig, *, num_classes: int | None = None, multirun: bool = False
+) -> dict[str, Any]:
+    """The configuration of a training, resolved, with its hyperparameters chosen, and checked.
+
+    Args:
+        config: as composed.
+        num_classes: of the training classes, once the data has told.
+        multirun: whether this is one job of several.
+
+    Raises:
+        ValueError: an entry is unknown or its value is not valid; the message names it.
+    """
+    check_keys("", config, TOP_LEVEL)
+    resolved = plain(OmegaConf.merge(config, {"num_classes": num_classes}))
+    check_run(resolved)
+    resolved["loss"] = merge_published(
+        resolved["loss"], resolved["hyperparameters"], keep=_set_by_hand("loss.")
+    )
+    check_loss_config(resolved["loss"])
+    render = resolved["data"].get("render")
+    if render is not None:
+        development = render["designs"] - resolved["data"]["source"]["test_classes"]
+        training, _ = fold_classes(development, resolved["fold"], resolved["folds"])
+        check_enough_classes(len(training), resolved["sampler"]["classes_per_batch"])
+    trainer = resolved["trainer"]
+    if multirun and trainer["devices"] not in (1, "1") and trainer.get("strategy") != "ddp_spawn":
+        raise ValueError(
+            f"trainer.devices={trainer['devices']!r} cannot go with --multirun: Lightning would "
+            "start the whole sweep again in every process. Use trainer.devices=1 (one run a GPU, "
+            "e.g. with hydra/launcher=submitit_slurm), or train one loss at a time"
+        )
+    return resolved
+
+
+def embedder(config: Mapping[str, Any]) -> Embedder:
+    """The network with its initial weights, from the sections `model` and `seed`."""
+    model = {key: value for key, value in config["model"].items() if key != "preprocessing"}
+    check_keys(
+        "model.",
+        model,
+        ["name", "pretrained", "embedding_size", "freeze_batchnorm", "weights"],
+    )
+    return build_embedder(**model, seed=config["seed"])
+
+
+def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
+    """What the network expects of its input, from the section `model`."""
+    return Preprocessing(**config["model"]["preprocessing"])
+
+
+def partition(config: Mapping[str, Any]) -> Partition:
+    """The data set's index, from the section `data`; rendered first if it is a rendered one."""
+    data = config["data"]
+    render = data.get("render")
+    if render is not None:
+        count = render["designs"] * render["frames_per_design"]
+        settings = {k: v for k, v in render.items() if k != "frames_per_design"}
+        ensure_set(data["source"]["root"], kind="world", count=count, size=data["size"], **settings)
+    return instantiate(data["source"])()
+
+
+def probe_set(config: Mapping[str, Any]) -> ProbeSet:
+    """The probe set, from the section `probe`; rendered first if it is a rendered one."""
+    probe = config["probe"]
+    if probe.get("render") is not None:
+        ensure_set(probe["folder"], kind="probe", size=probe["size"], **probe["render"])
+    return read_probe_set(
+        probe["folder"],
+        size=probe["size"],
+        short_side=probe["short_side"],
+        limit=probe["limit"],
+        cache=_decoded(config),
+    )
+
+
+def _decoded(config: Mapping[str, Any]) -> Path:
+    return Path(config["data_root"]) / "decoded"
+
+
+def datamodule(config: Mapping[str, Any], images: Partition) -> ImageDataModule:
+    """Batches of one fold, from the sections `data`, `sampler`, `fold` and `seed`."""
+    data = config["data"]
+    split = Split.of_fold(images, config["fold"], config["folds"])
+    source: ImageSource
+    if data["store"]:
+        source = open_store(_decoded(config), images.all_images, data["short_side"])
+    else:
+        source = FileImages(images.all_images, data["short_side"])
+    sampler = ClassBalancedBatches(split.train[1], **config["sampler"], seed=config["seed"])
+    return ImageDataModule(
+        source,
+        split,
+        sampler,
+        train_view=instantiate(data["train_view"], _convert_="all"),
+        eval_view=instantiate(data["eval_view"], _convert_="all"),
+        preprocessing=preprocessing(config),
+        seed=config["seed"],
+        workers=data["workers"],
+    )
+
+
+def loss(config: Mapping[str, Any]) -> tuple[LossSpec, list[str]]:
+    """The loss and what the user should know of it, from the sections `loss` and `sampler`."""
+    spec = build_loss(config["loss"], instantiate, seed=config["seed"])
+    sampler = config["sampler"]
+    notes = check_batch(spec, sampler["classes_per_batch"], sampler["samples_per_class"])
+    return spec, notes
+
+
+def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> MetricLearning:
+    """The LightningModule, from the sections `optimizer` and `schedule`."""
+    return MetricLearning(
+        network,
+        spec,
+        instantiate(config["optimizer"]),
+        instantiate(config["schedule"]),
+        seed=config["seed"],
+    )
+
+
+def callbacks(config: Mapping[str, Any], context: ProbeContext) -> list[pl.Callback]:
+    """The callbacks of the section `callbacks`; partial ones are finished with the probe set."""
+    built = []
+    for entry in config["callbacks"].values():
+        callback = instantiate(entry)
+        built.append(callback(context) if isinstance(callback, functools.partial) else callback)
+    return built
+
+
+def trainer(
+    config: Mapping[str, Any],
+    run_callbacks: list[pl.Callback],
+    checkpoints: Checkpoints,
+) -> pl.Trainer:
+    """Lightning's trainer, from the section `trainer`."""
+    arguments = {k: v for k, v in config["trainer"].items() if k != "compile"}
+    if arguments["precision"] == "auto":
+        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        arguments["precision"] = "bf16-mixed" if bf16 else "32-true"
+    return pl.Trainer(
+        **arguments,
+        callbacks=[*run_callbacks, *checkpoints.callbacks()],
+        logger=False,  # MetricsFile writes figures to the run's folder and the tracker
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the sampler deals whole class-balanced batches
+    )

@@ -1,0 +1,231 @@
+"""One run of an experiment: found finished, continued or trained, and written to its folder."""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from safetensors.torch import save_file
+
+from lossprint import build
+from lossprint.files import whole_file
+from lossprint.models.embedder import Embedder
+from lossprint.runs.provenance import IMMATERIAL, differences, git_commit, package_versions
+from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
+from lossprint.runs.tracker import log_training_files, track_training
+from lossprint.training.context import ProbeContext
+from lossprint.training.datamodule import ImageDataModule
+from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test
+from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick_queries
+from lossprint.training.metrics_file import EpochFigures
+from lossprint.training.module import MetricLearning
+
+EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
+GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
+SHOWN = ("map_at_r", "r_precision", "precision_at_1", "recall_at_8")
+
+
+def run_job(config: DictConfig) -> float | None:
+    """What train.py does with a composed configuration, alone or as one job of a multirun.
+
+    Alone, it exits with 2 on bad input, 1 on another failure and 130 after Ctrl-C. In a multirun
+    a failed job leaves the rest to go on; its error is in its record and in the table at the end.
+
+    Returns:
+        MAP@R on the unseen classes, so that Hydra's sweepers can optimise it; None if it failed.
+    """
+    console = Console()
+    job = build.job()
+    try:
+        record = train(config, console, multirun=job.multirun)
+    except (Interrupted, KeyboardInterrupt):
+        console.print("[yellow]interrupted[/]; the same command continues from the last epoch")
+        sys.exit(130)
+    except Exception as error:
+        job.note_failure(error)
+        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        if not isinstance(error, EXPECTED):
+            console.print_exception()
+        if job.multirun:
+            return None
+        sys.exit(2 if isinstance(error, EXPECTED) else 1)
+    job.note_run(record.folder)
+    return record.metrics.get("test/map_at_r")
+
+
+def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> RunRecord:
+    """Train as configured, unless that is done already.
+
+    Args:
+        composed: the configuration as Hydra composed it.
+        console: progress and results are printed to it.
+        multirun: whether this is one job of several.
+
+    Returns:
+        The finished run's record.
+
+    Raises:
+        ValueError: the configuration does not fit the data, or the folder holds a run of another
+            configuration; nothing is changed then.
+        Interrupted: by Ctrl-C. The run stays "running" and the same call continues it.
+        Exception: whatever else stopped the training; the record then says "failed", with it.
+    """
+    quiet_libraries()
+    config = build.checked(composed, multirun=multirun)
+    loss = config["loss"]["name"]
+    folder = run_folder(
+        config["output_root"], config["sweep"], loss, config["fold"], config["seed"]
+    )
+    held = held_run(folder, config)
+    if held is not None and held.status == "finished":
+        console.print(f"[green]{held.name} is finished already[/]; force=true trains it again")
+        show_result(held, console)
+        return held
+    check_writable(folder, required_bytes=500_000_000)
+    started = time.perf_counter()
+    network = build.embedder(config)  # names a wrong backbone before anything is rendered
+    images = build.partition(config)
+    record = held or RunRecord(
+        folder=folder,
+        loss=loss,
+        family=config["loss"]["family"],
+        distance=config["loss"]["distance"],
+        fold=config["fold"],
+        seed=config["seed"],
+        data_fingerprint=images.fingerprint(),
+        versions=package_versions(),
+        git_commit=git_commit(),
+    )
+    try:
+        data = build.datamodule(config, images)
+        config = build.checked(composed, num_classes=data.num_classes, multirun=multirun)
+        record = _train(config, network, data, record, console, started)
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        record.fail(error)
+        raise
+    show_result(record, console)
+    return record
+
+
+def held_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
+    """The run that a folder holds, if it is one of the same configuration.
+
+    With `force` an earlier run's record and checkpoints are removed, whatever they were.
+
+    Raises:
+        ValueError: it was started with another configuration; the message says what differs.
+    """
+    if not (folder / "run.json").exists():
+        return None
+    if config["force"]:
+        for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
+            path.unlink()
+        (folder / "metrics.csv").unlink(missing_ok=True)
+        return None
+    record = load_record(folder)
+    changed = differences(record.config(), config, ignore=IMMATERIAL | {"num_classes"})
+    if changed:
+        raise ValueError(
+            f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). "
+            "Choose another folder with sweep=…, or force=true to replace the run"
+        )
+    return record
+
+
+def _train(
+    config: Mapping[str, Any],
+    network: Embedder,
+    data: ImageDataModule,
+    record: RunRecord,
+    console: Console,
+    started: float,
+) -> RunRecord:
+    spec, notes = build.loss(config)
+    for note in notes:
+        console.print(f"[yellow]note:[/] {note}")
+    probe = build.probe_set(config)
+    module = build.module(config, network, spec)
+    checkpoints = Checkpoints(record.folder / "checkpoints")
+    prepared = time.perf_counter()
+    record = record.begin(config)
+    with track_training(record, config["logger"], config) as tracker:
+        record = record.with_wandb(tracker.path)
+        context = ProbeContext(
+            probe=probe,
+            preprocessing=build.preprocessing(config),
+            distance=spec.distance,
+            folder=record.folder,
+            seed=config["seed"],
+            tracker=tracker,
+        )
+        callbacks = [
+            *build.callbacks(config, context),
+            EpochFigures(
+                record.metrics_file, lambda figures, epoch: tracker.log(figures, epoch=epoch)
+            ),
+        ]
+        trainer = build.trainer(config, callbacks, checkpoints)
+        metrics = fit_and_test(trainer, module, data, checkpoints)
+        save_weights(module, record.weights_file)
+        gallery = draw_gallery(module, data)
+        with whole_file(record.folder / "gallery.png") as temporary:
+            gallery.save(temporary)
+        tracker.log_images({"test/gallery": gallery})
+        tracker.summarize(metrics)
+        ended = time.perf_counter()
+        record = record.finish(metrics, {"prepare": prepared - started, "train": ended - prepared})
+        log_training_files(tracker, record)
+    return record
+
+
+def save_weights(module: MetricLearning, path: Path) -> None:
+    """The embedder's state as safetensors: what the analysis loads."""
+    state = {
+        name: t.detach().cpu().contiguous() for name, t in module.embedder.state_dict().items()
+    }
+    with whole_file(path) as temporary:
+        save_file(state, temporary)
+
+
+def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
+    """Test images of some unseen classes and what they retrieve."""
+    queries = pick_queries(module.test_labels, GALLERY_QUERIES)
+    neighbors = nearest_neighbors(module.test_embeddings, queries, GALLERY_NEIGHBORS)
+    pixels = data.test_pixels(torch.arange(len(module.test_labels)))
+    return neighbor_gallery(pixels, module.test_labels, queries, neighbors)
+
+
+def show_result(record: RunRecord, console: Console) -> None:
+    """Trained against untrained, where it lies, what to do next."""
+    table = Table(title=record.name, title_justify="left")
+    table.add_column("unseen classes")
+    table.add_column("untrained", justify="right")
+    table.add_column("trained", justify="right")
+    for name in SHOWN:
+        values = [record.metrics.get(f"{prefix}/{name}") for prefix in ("untrained", "test")]
+        cells = ["–" if value is None else f"{value:.3f}" for value in values]
+        table.add_row(name, *cells)
+    console.print(table)
+    console.print(f"run       {record.folder}")
+    console.print(f"weights   {record.weights_file}")
+    console.print(
+        "next      python train.py -m loss=triplet,arcface seed=0,1   then: python analyze.py"
+    )
+
+
+def quiet_libraries() -> None:
+    """Keep Lightning's advice off the terminal, where the progress bar and the table speak."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\..*")

@@ -1,0 +1,15 @@
+"""Train a backbone under a metric-learning loss: `python train.py loss=triplet`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from lossprint.experiment import run_job
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float | None:
+    return run_job(config)
+
+
+if __name__ == "__main__":
+    main()
