@@ -45,6 +45,8 @@ def render(
 ) -> None:
     """Render the set `what`, or a preview of it, and tell what was done and where it lies."""
     specification = specify(**what)
+    if not isinstance(preview, bool):
+        raise ValueError(f"preview = {preview!r} is neither true nor false")
     if preview:
         sheet = Path(folder or output_root) / f"contact_sheet-{specification.name}.png"
         print(write_contact_sheet(sheet, specification, workers=workers, variant=variant))

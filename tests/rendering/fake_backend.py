@@ -54,7 +54,7 @@ class FakeBackend:
     die: Path | None = None
     variant: str = "fake"
 
-    def choose_variant(self, wanted: str) -> str:
+    def choose_variant(self, wanted: str, size: int) -> str:
         return self.variant if wanted == "auto" else wanted
 
     def renderer(self, variant: str, threads: int | None) -> partial[FakeRenderer]:

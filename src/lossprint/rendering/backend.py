@@ -9,14 +9,16 @@ from lossprint.rendering.studio import MakeRenderer, SceneRenderer
 
 # From the fastest to the one that works everywhere.
 VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")
+# LLVM compiles for seconds when the car changes, which small pictures do not earn back.
+_SMALLEST_FOR_LLVM = 128
 _SECONDS_TO_START = 120.0
 
 
 class Backend(Protocol):
     """What makes renderers."""
 
-    def choose_variant(self, wanted: str) -> str:
-        """The variant to use for `wanted`, which may be "auto"."""
+    def choose_variant(self, wanted: str, size: int) -> str:
+        """The variant to use for `wanted`, which may be "auto", at a size in pixels."""
 
     def renderer(self, variant: str, threads: int | None) -> MakeRenderer:
         """A picklable maker of a renderer that uses so many threads; None for all cores."""
@@ -25,10 +27,11 @@ class Backend(Protocol):
 class MitsubaBackend:
     """Mitsuba, loaded in child processes alone."""
 
-    def choose_variant(self, wanted: str) -> str:
-        """The fastest variant that works here for "auto", else the wanted one if it works.
+    def choose_variant(self, wanted: str, size: int) -> str:
+        """For "auto" the first variant of use that works here, else the wanted one if it works.
 
-        Each is tried in a child process, because some versions of LLVM abort the interpreter.
+        Each is tried in a child process, because some versions of LLVM abort the interpreter. The
+        choice looks at nothing but the size, so that a set's pixels do not depend on its count.
 
         Raises:
             ValueError: the variant is unknown, or does not work here.
@@ -37,7 +40,11 @@ class MitsubaBackend:
             raise ValueError(
                 f"variant = {wanted!r} is unknown; it is auto or one of {', '.join(VARIANTS)}"
             )
-        for variant in VARIANTS if wanted == "auto" else (wanted,):
+        if wanted == "auto":
+            useful = [name for name in VARIANTS if size >= _SMALLEST_FOR_LLVM or "llvm" not in name]
+        else:
+            useful = [wanted]
+        for variant in useful:
             if variant == VARIANTS[-1] or _works(variant):
                 return variant
         raise ValueError(f"variant = {wanted!r} does not work on this machine; 'auto' finds one")
@@ -51,12 +58,7 @@ def workers_for(variant: str, wanted: int | None, scenes: int) -> tuple[int, int
 
     A GPU is served by one process; the CPU's cores by one each, which wastes nothing on waiting.
     0 workers render in the calling process.
-
-    Raises:
-        ValueError: a negative number.
     """
-    if wanted is not None and wanted < 0:
-        raise ValueError(f"workers = {wanted} is not valid; it is a whole number, at least 0")
     if wanted is None:
         wanted = 1 if variant.startswith("cuda") else _cores()
     workers = min(wanted, scenes)

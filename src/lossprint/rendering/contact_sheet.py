@@ -17,7 +17,7 @@ from lossprint.rendering.processes import spread
 from lossprint.rendering.progress import frames_progress
 from lossprint.rendering.properties import PROPERTIES
 from lossprint.rendering.sampling import Scene
-from lossprint.rendering.specification import SetSpecification
+from lossprint.rendering.specification import SetSpecification, check_whole_number
 from lossprint.rendering.studio import Studio, open_studio
 
 T = TypeVar("T")
@@ -97,10 +97,12 @@ def write_contact_sheet(
         ValueError: the variant is unknown or does not work here.
         WorkerError: a process failed or died.
     """
+    if workers is not None:
+        check_whole_number("workers", workers, 0)
     backend = backend or MitsubaBackend()
     rows = sheet_rows(specification)
     scenes = [scene for row in rows for scene in row.scenes]
-    variant = backend.choose_variant(variant)
+    variant = backend.choose_variant(variant, specification.size)
     workers, threads = workers_for(variant, workers, len(scenes))
     rendered = spread(
         ChunksByDesign(scenes, workers).next_chunk,

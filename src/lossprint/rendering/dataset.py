@@ -32,6 +32,7 @@ from lossprint.rendering.sampling import Scene, Scenes
 from lossprint.rendering.shards import Shard
 from lossprint.rendering.specification import (
     SetSpecification,
+    check_whole_number,
     differences,
     specify,
     store,
@@ -122,6 +123,8 @@ def render_set(
         WorkerError: a process failed or died. What is rendered stays.
     """
     folder, specification = Path(folder), specify(**what)
+    if workers is not None:
+        check_whole_number("workers", workers, 0)
     backend, shard = backend or MitsubaBackend(), shard or Shard()
     held = _held(folder, specification)
     scenes, interventions = specification.scenes()
@@ -184,9 +187,9 @@ def _begin(
                 f"variant = {variant!r}: {folder} was begun with '{held['variant']}', whose noise "
                 "is another; take that, or another folder"
             )
-        backend.choose_variant(held["variant"])
+        backend.choose_variant(held["variant"], specification.size)
         return held
-    variant = backend.choose_variant(variant)
+    variant = backend.choose_variant(variant, specification.size)
     samples = specification.samples
     if specification.noise_db is not None:
         maker = backend.renderer(variant, threads=None)

@@ -1,5 +1,6 @@
-"""Progress on the terminal, with the rate and the time left."""
+"""Progress on the terminal (standard error), with the rate and the time left."""
 
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -28,5 +29,6 @@ def frames_progress(shown: bool) -> Progress:
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
         disable=not shown,
     )

@@ -123,11 +123,11 @@ def specify(
         raise ValueError(f"kind = {kind!r} is unknown; it is one of {', '.join(DEFAULT_COUNTS)}")
     if count is None:
         count = DEFAULT_BASE_SCENES if interventions else DEFAULT_COUNTS[kind]
-    _check_whole_number("count", count, 1)
-    _check_whole_number("size", size, 16, 4096)
-    _check_whole_number("seed", seed, 0)
+    check_whole_number("count", count, 1)
+    check_whole_number("size", size, 16, 4096)
+    check_whole_number("seed", seed, 0)
     if samples is not None:
-        _check_whole_number("samples", samples, 1)
+        check_whole_number("samples", samples, 1)
     if not isinstance(interventions, bool):
         raise ValueError(f"interventions = {interventions!r} is neither true nor false")
     if isinstance(noise_db, bool) or not isinstance(noise_db, int | float):
@@ -147,7 +147,8 @@ def specify(
     )
 
 
-def _check_whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
+def check_whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Raise a ValueError that names the value unless it is a whole number in the limits."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or value < low or (high is not None and value > high):  # type: ignore[operator]
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
@@ -166,7 +167,7 @@ def _choose_designs(
                 f"a list of names ({', '.join(probe_designs())}) and mesh files"
             )
         number = DEFAULT_WORLD_DESIGNS if designs is None else designs
-        _check_whole_number("designs", number, 1)
+        check_whole_number("designs", number, 1)
         return tuple(world_design(seed, each) for each in range(number))
     if isinstance(designs, str | Path) or len(designs) == 0:
         raise ValueError(
