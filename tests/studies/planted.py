@@ -15,8 +15,8 @@ from lossprint.studies.settings import MapSettings, StudySettings
 from lossprint.studies.subjects import Subject
 
 SIZE, IMAGES, PROBE = 16, 6, 60
-RANKING = ("triplet", "contrastive", "margin", "ntxent")
-CLASSIFICATION = ("arcface", "cosface", "proxy_nca", "soft_triple")
+RANKING = ("triplet", "contrastive", "margin", "ntxent", "fastap")
+CLASSIFICATION = ("arcface", "cosface", "proxy_nca", "soft_triple", "proxy_anchor")
 SETTINGS = StudySettings(name="test", maps=MapSettings(images=IMAGES, samples=2), gallery=3)
 
 
@@ -34,7 +34,7 @@ def probe_set(fingerprint: str = "planted") -> ProbeSet:
     masks = torch.zeros(PROBE, SIZE, SIZE, dtype=torch.uint8)
     masks[:, 4:12, 4:12] = 1
     masks[:, 12:14, 4:12] = 2
-    pixels = torch.from_numpy(rng.integers(0, 256, (PROBE, 3, SIZE, SIZE), dtype=np.uint8))
+    pixels = torch.from_numpy(rng.integers(0, 256, (PROBE, SIZE, SIZE, 3), dtype=np.uint8))
     store = SimpleNamespace(
         images=lambda rows: [pixels[row] for row in rows.tolist()],
         sizes=torch.full((PROBE, 2), SIZE),

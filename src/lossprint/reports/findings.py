@@ -188,7 +188,8 @@ def _properties(evidence: Evidence, alpha: float) -> Iterable[Finding]:
     if tests.empty:
         return
     topic = "properties: families"
-    possible = tests[tests["smallest_p"].astype(float) <= alpha]
+    # The least p must survive the correction for the number of properties.
+    possible = tests[tests["smallest_p"].astype(float) * len(tests) <= alpha]
     first = tests.iloc[0]
     sizes = (
         f"{int(first['ranking_losses'])} ranking and "
@@ -197,8 +198,8 @@ def _properties(evidence: Evidence, alpha: float) -> Iterable[Finding]:
     if possible.empty:
         text = (
             f"Whether the families differ in what their embeddings cluster by cannot be concluded: "
-            f"with {sizes} the least p possible is {_p(float(tests['smallest_p'].min()))}; "
-            "compare more losses of each family."
+            f"with {sizes} the least p possible is {_p(float(tests['smallest_p'].min()))}, too "
+            f"large for a test of {len(tests)} properties; compare more losses of each family."
         )
         yield Finding(topic, Verdict.UNDECIDABLE, text, 4.0)
         return

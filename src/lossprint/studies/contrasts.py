@@ -6,8 +6,8 @@ replicate (fold and seed), the family among losses. Pairs share runs and are not
 permuting whole runs respects that.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import combinations, permutations, product
+from collections.abc import Iterator
+from itertools import combinations, islice, permutations, product
 from math import comb, factorial, prod
 
 import numpy as np
@@ -15,6 +15,8 @@ import pandas as pd
 
 from lossprint.studies.pairs import matched, replicates
 
+RESAMPLES = 2000
+CHUNK = 256
 EXACT_LIMIT = 20_000
 """Relabelings up to which all are tried; beyond it they are drawn."""
 
@@ -33,8 +35,8 @@ def loss_contrast(
         pairs: from `pairs_table`, with a column for the measure; controls take no part.
         measure: the column.
         alike: 1 if a higher value means more alike, -1 if less.
-        draws: relabelings drawn where there are too many to try all, and bootstrap resamples.
-        seed: of both.
+        draws: relabelings drawn where there are too many to try all.
+        seed: of drawing and resampling.
 
     Returns:
         A row of the contrasts: `near` and `far` are the means within and between losses,
@@ -50,29 +52,22 @@ def loss_contrast(
         far = pairs.loc[pairs["loss_a"] != pairs["loss_b"], measure]
         return row | {"far": far.mean(), "far_pairs": len(far)}
     values, counts, runs = _run_matrix(pairs, measure, matched(pairs))
-    losses = runs["loss"].to_numpy()
+    losses = np.unique(runs["loss"].to_numpy(str), return_inverse=True)[1]
     blocks = [np.array(block) for block in runs.groupby(["fold", "seed"]).indices.values()]
-
-    def statistic(labels: np.ndarray) -> float:
-        same = labels[:, None] == labels[None, :]
-        return alike * (_mean(values, counts & same) - _mean(values, counts & ~same))
 
     same = losses[:, None] == losses[None, :]
     rng = np.random.default_rng(seed)
     labelings, smallest = _relabel_blocks(losses, blocks, draws, rng)
-    difference = statistic(losses)
-    low, high = _bootstrap_losses(
-        values, counts, losses, None, lambda near, far: alike * (near - far), draws, rng
-    )
+    low, high = _bootstrap_losses(alike * values, counts, losses, None, rng)
     return row | {
         "near": _mean(values, counts & same),
         "far": _mean(values, counts & ~same),
         "near_pairs": int((counts & same).sum()) // 2,
         "far_pairs": int((counts & ~same).sum()) // 2,
-        "difference": difference,
+        "difference": _differences(alike * values, counts, losses[None])[0],
         "low": low,
         "high": high,
-        "p": _p_value(difference, (statistic(labels) for labels in labelings)),
+        "p": _p_value(alike * values, counts, losses, labelings),
         "smallest_p": smallest,
     }
 
@@ -101,7 +96,7 @@ def family_contrast(
         np.add.at(numbers, (x, y), 1)
     counts = numbers > 0
     values = np.divide(sums, numbers, out=np.zeros_like(sums), where=counts)
-    labels = np.array([families[loss] for loss in losses])
+    labels = np.unique([families[loss] for loss in losses], return_inverse=True)[1]
     same = labels[:, None] == labels[None, :]
     row |= {
         "near": _mean(values, counts & same),
@@ -112,21 +107,14 @@ def family_contrast(
     if not row["near_pairs"] or not row["far_pairs"]:
         return row
 
-    def statistic(labels: np.ndarray) -> float:
-        same = labels[:, None] == labels[None, :]
-        return alike * (_mean(values, counts & same) - _mean(values, counts & ~same))
-
     rng = np.random.default_rng(seed)
     labelings, smallest = _relabel_losses(labels, draws, rng)
-    difference = statistic(labels)
-    low, high = _bootstrap_losses(
-        values, counts, np.array(losses), labels, lambda near, far: alike * (near - far), draws, rng
-    )
+    low, high = _bootstrap_losses(alike * values, counts, np.arange(len(losses)), labels, rng)
     return row | {
-        "difference": difference,
+        "difference": _differences(alike * values, counts, labels[None])[0],
         "low": low,
         "high": high,
-        "p": _p_value(difference, (statistic(labels) for labels in labelings)),
+        "p": _p_value(alike * values, counts, labels, labelings),
         "smallest_p": smallest,
     }
 
@@ -171,11 +159,26 @@ def _mean(values: np.ndarray, chosen: np.ndarray) -> float:
     return float(values[chosen].sum() / number) if number else np.nan
 
 
-def _p_value(observed: float, permuted: Iterator[float]) -> float:
+def _differences(values: np.ndarray, counts: np.ndarray, labelings: np.ndarray) -> np.ndarray:
+    """Mean within minus mean between groups, for each of B labelings [B, R]."""
+    near = (labelings[:, :, None] == labelings[:, None, :]) & counts
+    near_sums, near_numbers = (near * values).sum((1, 2)), near.sum((1, 2))
+    far_sums, far_numbers = values[counts].sum() - near_sums, counts.sum() - near_numbers
+    return near_sums / near_numbers - far_sums / far_numbers
+
+
+def _p_value(
+    values: np.ndarray, counts: np.ndarray, labels: np.ndarray, labelings: Iterator[np.ndarray]
+) -> float:
     """Share of relabelings at least as extreme; the observed one is among them."""
+    observed = _differences(values, counts, labels[None])[0]
     # Equal statistics may differ by rounding, according to the order of their sums.
-    values = np.fromiter(permuted, dtype=float)
-    return float((values >= observed - 1e-12 * max(1.0, abs(observed))).mean())
+    bound = observed - 1e-9 * max(1.0, abs(observed))
+    extreme = total = 0
+    while chunk := list(islice(labelings, CHUNK)):
+        extreme += int((_differences(values, counts, np.stack(chunk)) >= bound).sum())
+        total += len(chunk)
+    return extreme / total
 
 
 def _relabel_blocks(
@@ -236,11 +239,9 @@ def _bootstrap_losses(
     counts: np.ndarray,
     losses: np.ndarray,
     families: np.ndarray | None,
-    contrast: Callable[[float, float], float],
-    draws: int,
     rng: np.random.Generator,
 ) -> tuple[float, float]:
-    """95 % percentile interval of a contrast of means, losses resampled with all their runs.
+    """95 % percentile interval of within minus between, losses resampled with all their runs.
 
     Groups are losses, or families where they are given (losses are then drawn within each). A
     loss drawn twice is not paired with its copy.
@@ -248,38 +249,33 @@ def _bootstrap_losses(
     names = np.unique(losses)
     if len(names) < 3:
         return np.nan, np.nan
-    members = losses[None, :] == names[:, None]
+    members = (losses[None, :] == names[:, None]).astype(float)
     sums = members @ np.where(counts, values, 0.0) @ members.T
-    numbers = (members @ counts.astype(float) @ members.T).astype(float)
-    diagonal = np.eye(len(names), dtype=bool)
+    numbers = members @ counts.astype(float) @ members.T
+    own = np.eye(len(names), dtype=bool)
     if families is None:
-        near_mask, far_mask = diagonal, ~diagonal
-        strata = [np.arange(len(names))]
+        same, strata = own, [np.arange(len(names))]
     else:
         family = np.array([families[losses == name][0] for name in names])
-        near_mask = (family[:, None] == family[None, :]) & ~diagonal
-        far_mask = family[:, None] != family[None, :]
+        same = family[:, None] == family[None, :]
         strata = [np.flatnonzero(family == name) for name in np.unique(family)]
-    found = []
-    for _ in range(min(draws, 2000)):
-        weights = np.zeros(len(names))
-        for stratum in strata:
-            drawn = rng.choice(stratum, size=len(stratum))
-            weights += np.bincount(drawn, minlength=len(names))
-        both = np.outer(weights, weights)
-        near_weights = np.diag(weights) if families is None else both
-        near, far = (
-            _ratio(sums, numbers, mask * weight)
-            for mask, weight in ((near_mask, near_weights), (far_mask, both))
+    weights = np.zeros((RESAMPLES, len(names)))
+    for stratum in strata:
+        drawn = rng.choice(stratum, size=(RESAMPLES, len(stratum)))
+        weights += (drawn[:, :, None] == np.arange(len(names))).sum(1)
+
+    def mean(chosen: np.ndarray) -> np.ndarray:
+        # A loss with itself counts as often as it was drawn, a pair as often as both were.
+        total, number = (
+            np.einsum("bi,ij,bj->b", weights, table * (chosen & ~own), weights)
+            + weights @ np.diag(table * (chosen & own))
+            for table in (sums, numbers)
         )
-        if np.isfinite(near) and np.isfinite(far):
-            found.append(contrast(near, far))
-    if not found:
+        return np.divide(total, number, out=np.full(RESAMPLES, np.nan), where=number > 0)
+
+    found = mean(same) - mean(~same)
+    found = found[np.isfinite(found)]
+    if not len(found):
         return np.nan, np.nan
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
-
-
-def _ratio(sums: np.ndarray, numbers: np.ndarray, weights: np.ndarray) -> float:
-    total = float((numbers * weights).sum())
-    return float((sums * weights).sum() / total) if total else np.nan

@@ -11,7 +11,15 @@ from torch import Tensor
 
 from lossprint.metrics import fisher_mean, fisher_std
 from lossprint.saliency import map_agreement
-from lossprint.studies.pairs import Pair, PairResults, cached_pairs, matched, pairs_table
+from lossprint.studies.pairs import (
+    LOSS_PAIR,
+    Pair,
+    PairResults,
+    cached_pairs,
+    matched,
+    pairs_by_loss,
+    pairs_table,
+)
 from lossprint.studies.subjects import Subject
 
 PER_PAIR_COST = 3
@@ -62,7 +70,7 @@ def agreement_by_loss(
     pairs = pairs_table(subjects, list(results))
     pairs["pair"] = list(results)
     rows = []
-    for names, chosen in _by_loss(pairs[matched(pairs)]):
+    for names, chosen in pairs_by_loss(pairs[matched(pairs)]):
         correlation = np.concatenate([results[pair]["correlation"] for pair in chosen["pair"]])
         divergence = np.concatenate([results[pair]["divergence"] for pair in chosen["pair"]])
         rows.append(
@@ -74,7 +82,8 @@ def agreement_by_loss(
                 "divergence": float(divergence.mean()),
             }
         )
-    return pd.DataFrame(rows)
+    columns = [*LOSS_PAIR, "pairs", "correlation", "spread", "divergence"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def disagreement_by_image(
@@ -94,20 +103,6 @@ def disagreement_by_image(
     stack = np.stack([results[pair]["correlation"].numpy() for pair in chosen["pair"]])
     table = pd.DataFrame({"frame": list(frames), "correlation": fisher_mean(stack, 0)})
     return table.sort_values("correlation", ignore_index=True)
-
-
-def _by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFrame]]:
-    """Group pairs of runs by their two losses, in whichever order these stand."""
-    swapped = pairs["loss_a"] > pairs["loss_b"]
-    columns = ["loss_a", "family_a", "loss_b", "family_b"]
-    ordered = pairs.copy()
-    ordered.loc[swapped, columns] = pairs.loc[
-        swapped, ["loss_b", "family_b", "loss_a", "family_a"]
-    ].to_numpy()
-    return [
-        (dict(zip(columns, names, strict=True)), chosen)
-        for names, chosen in ordered.groupby(columns, sort=True)
-    ]
 
 
 def _compare(files: Sequence[Path], missing: list[Pair]) -> PairResults:

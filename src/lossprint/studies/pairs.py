@@ -1,6 +1,7 @@
 """Results for every pair of subjects, each kept so that a new subject costs its own pairs only."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import pandas as pd
@@ -10,6 +11,7 @@ from lossprint.runs.cache import cache_file, content_key, load_or_compute
 from lossprint.studies.subjects import Subject
 
 Pair = tuple[int, int]
+LOSS_PAIR = ("loss_a", "family_a", "loss_b", "family_b")
 PairResults = Mapping[Pair, Mapping[str, Tensor]]
 
 
@@ -39,7 +41,7 @@ def cached_pairs(
     ]
     computed = compute(missing) if missing else {}
     return {
-        pair: load_or_compute(folder, kind, key, lambda pair=pair: computed[pair])
+        pair: load_or_compute(folder, kind, key, partial(computed.__getitem__, pair))
         for pair, (folder, key) in places.items()
     }
 
@@ -89,6 +91,18 @@ def matched(pairs: pd.DataFrame) -> pd.Series:
     else:
         counts = pd.Series(True, index=pairs.index)
     return counts | ~_trained(pairs)
+
+
+def pairs_by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFrame]]:
+    """Group pairs of runs by their two losses, in whichever order these stand in a row."""
+    columns = list(LOSS_PAIR)
+    swapped = pairs["loss_a"] > pairs["loss_b"]
+    ordered = pairs.copy()
+    ordered.loc[swapped, columns] = pairs.loc[swapped, [*columns[2:], *columns[:2]]].to_numpy()
+    return [
+        (dict(zip(columns, names, strict=True)), chosen)
+        for names, chosen in ordered.groupby(columns, sort=True)
+    ]
 
 
 def _trained(pairs: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,89 @@
+"""How alike two networks arrange the same images."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lossprint.studies.pairs import (
+    LOSS_PAIR,
+    Pair,
+    cached_pairs,
+    matched,
+    pairs_by_loss,
+    pairs_table,
+)
+from lossprint.studies.subjects import Subject
+
+MEASURES = ("cka", "neighbor_overlap")
+
+
+def similarity_of_pairs(
+    subjects: Sequence[Subject],
+    keys: Sequence[str],
+    embeddings: Sequence[Tensor],
+    *,
+    neighbors: int,
+) -> dict[Pair, dict[str, Tensor]]:
+    """Compare the embeddings of every pair; what is known is read.
+
+    Args:
+        subjects: L of them.
+        keys: of their embeddings.
+        embeddings: [N, D] each.
+        neighbors: nearest neighbours that are compared.
+
+    Returns:
+        `cka` and `neighbor_overlap`, float64 [1] each, for each pair (a, b), a < b. Embeddings are
+        L2-normalized first, as retrieval compares them.
+    """
+    unit = [torch.nn.functional.normalize(found.double()) for found in embeddings]
+
+    def compare(missing: list[Pair]) -> dict[Pair, dict[str, Tensor]]:
+        return {
+            (a, b): {
+                "cka": torch.tensor([float(linear_cka(unit[a], unit[b]))], dtype=torch.float64),
+                "neighbor_overlap": torch.tensor(
+                    [float(neighbor_overlap(unit[a], unit[b], k=neighbors))], dtype=torch.float64
+                ),
+            }
+            for a, b in missing
+        }
+
+    return cached_pairs(subjects, [f"{key}-{neighbors}" for key in keys], "similarity", compare)
+
+
+def similarity_table(
+    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+) -> pd.DataFrame:
+    """One row per pair of runs, with `cka` and `neighbor_overlap`."""
+    values = [{name: float(result[name]) for name in MEASURES} for result in results.values()]
+    table = pairs_table(subjects, list(results))
+    return pd.concat([table, pd.DataFrame(values, columns=list(MEASURES))], axis="columns")
+
+
+def similarity_by_loss(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per pair of losses, a loss with itself included: means over matched pairs of runs."""
+    rows = [
+        names | {"pairs": len(chosen), **chosen[list(MEASURES)].mean().to_dict()}
+        for names, chosen in pairs_by_loss(table[matched(table)])
+    ]
+    return pd.DataFrame(rows, columns=[*LOSS_PAIR, "pairs", *MEASURES])
+
+
+def linear_cka(a: Tensor, b: Tensor) -> Tensor:
+    """Linear CKA of embeddings [N, D] and [N, E] (Kornblith et al., 2019), in [0, 1]."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    return (a.T @ b).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())
+
+
+def neighbor_overlap(a: Tensor, b: Tensor, *, k: int) -> Tensor:
+    """Mean share of the k nearest neighbours that two sets of embeddings have in common."""
+    near = []
+    for points in (a, b):
+        distances = torch.cdist(points, points)
+        distances.fill_diagonal_(torch.inf)
+        chosen = torch.zeros_like(distances, dtype=torch.bool)
+        near.append(chosen.scatter_(1, distances.topk(k, largest=False).indices, True))
+    return (near[0] & near[1]).sum(1).double().mean() / k

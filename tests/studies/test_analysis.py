@@ -1,0 +1,252 @@
+"""The whole comparison on planted maps and embeddings; its numbers by independent oracles."""
+
+import dataclasses
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.spatial.distance import cdist, jensenshannon
+from scipy.stats import pearsonr
+
+from lossprint.reports.evidence import Evidence, Gallery
+from lossprint.reports.findings import Verdict, answer, findings
+from lossprint.studies import map_agreement as map_study
+from lossprint.studies.analysis import analyse
+from lossprint.studies.probe_features import embeddings_key, maps_key
+from tests.studies.planted import IMAGES, SETTINGS, Loads, probe_set, subjects
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    """Ten losses of two families that truly differ, two seeds each."""
+    made = subjects(tmp_path_factory.mktemp("families"), family_effect=1.5, loss_effect=1.0)
+    return made, analyse(made, probe_set(), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Ten losses that differ by nothing but training noise."""
+    made = subjects(tmp_path_factory.mktemp("noise"))
+    return made, analyse(made, probe_set(), SETTINGS)
+
+
+def test_families_that_differ_are_found(families):
+    _, analysis = families
+    evidence = Evidence(**analysis.tables)
+    by_topic = {finding.topic: finding for finding in findings(evidence)}
+    for topic in (
+        *("saliency maps: losses", "saliency maps: families"),
+        *("embeddings: losses", "embeddings: families", "properties: families"),
+    ):
+        assert by_topic[topic].verdict is Verdict.DIFFERENT, by_topic[topic].text
+    assert "colour hue" in by_topic["properties: families"].text
+    assert answer(evidence).startswith(
+        "No: these 10 losses do not look at the same pixels and do not arrange images alike"
+    )
+
+
+def test_noise_alone_lets_nothing_be_concluded(noise):
+    _, analysis = noise
+    evidence = Evidence(**analysis.tables)
+    told = findings(evidence)
+    assert all(finding.verdict is not Verdict.DIFFERENT for finding in told)
+    assert answer(evidence).startswith("No difference was shown")
+    assert "can be concluded" in told[0].text
+
+
+def test_numbers_are_those_of_the_stored_maps(families):
+    made, analysis = families
+    files = [
+        subject.cache / f"maps-{maps_key(subject, probe_set(), SETTINGS.maps)}.safetensors"
+        for subject in made
+    ]
+    maps = [load_file(file)["maps"].double().numpy().reshape(IMAGES, -1) for file in files]
+    expected = {}
+    for a, b in combinations(range(len(made)), 2):
+        r = np.array([pearsonr(x, y).statistic for x, y in zip(maps[a], maps[b], strict=True)])
+        js = np.mean([jensenshannon(x, y) ** 2 for x, y in zip(maps[a], maps[b], strict=True)])
+        expected[made[a].run, made[b].run] = (r, js)
+    for _, row in analysis.tables["agreement"].iterrows():
+        r, js = expected[row["run_a"], row["run_b"]]
+        assert row["correlation"] == pytest.approx(np.tanh(np.arctanh(r).mean()), abs=1e-5)
+        assert row["spread"] == pytest.approx(np.tanh(np.arctanh(r).std()), abs=1e-5)
+        assert row["divergence"] == pytest.approx(js, abs=1e-5)
+    by_loss = analysis.tables["agreement_by_loss"].set_index(["loss_a", "loss_b"])
+    # Matched pairs: seed 0 of one loss with seed 1 of the other.
+    crossed = [
+        expected["triplet/fold0-seed0", "arcface/fold0-seed1"][0],
+        expected["triplet/fold0-seed1", "arcface/fold0-seed0"][0],
+    ]
+    assert by_loss.loc[("arcface", "triplet"), "pairs"] == 2
+    assert by_loss.loc[("arcface", "triplet"), "correlation"] == pytest.approx(
+        np.tanh(np.arctanh(np.concatenate(crossed)).mean()), abs=1e-5
+    )
+    within = expected["triplet/fold0-seed0", "triplet/fold0-seed1"][0]
+    assert by_loss.loc[("triplet", "triplet"), "correlation"] == pytest.approx(
+        np.tanh(np.arctanh(within).mean()), abs=1e-5
+    )
+
+
+def test_numbers_are_those_of_the_stored_embeddings(families):
+    made, analysis = families
+    stored = {}
+    for subject in made:
+        key = embeddings_key(subject, probe_set())
+        found = load_file(subject.cache / f"embeddings-{key}.safetensors")["embeddings"]
+        found = found.double().numpy()
+        stored[subject.run] = found / np.linalg.norm(found, axis=1, keepdims=True)
+    table = analysis.tables["similarity"].set_index(["run_a", "run_b"])
+    for pair in list(table.index)[::17]:
+        a, b = (stored[run] for run in pair)
+        # Kornblith et al. by their HSIC of Gram matrices rather than by cross-covariances.
+        centering = np.eye(len(a)) - 1 / len(a)
+        k, m = centering @ a @ a.T @ centering, centering @ b @ b.T @ centering
+        cka = (k * m).sum() / np.sqrt((k * k).sum() * (m * m).sum())
+        assert table.loc[pair, "cka"] == pytest.approx(cka, abs=1e-9)
+        near = [np.argsort(cdist(x, x) + 9 * np.eye(len(x)), axis=1)[:, :10] for x in (a, b)]
+        shared = np.mean([len({*x} & {*y}) / 10 for x, y in zip(*near, strict=True)])
+        assert table.loc[pair, "neighbor_overlap"] == pytest.approx(shared)
+    values = analysis.tables["properties"].set_index(["run", "property"])["value"]
+    run = "cosface/fold0-seed1"
+    assert values[run, "model"] == pytest.approx(_nr_precision(stored[run], "model"))
+
+
+def _nr_precision(points: np.ndarray, name: str) -> float:
+    labels = probe_set().properties[name].to_numpy()
+    order = np.argsort(cdist(points, points) + 9 * np.eye(len(points)), axis=1)
+    z = []
+    for query, label in enumerate(labels):
+        n = (labels == label).sum()
+        r, p = n - 1, n / len(labels)
+        hits = (labels[order[query, :r]] == label).sum()
+        z.append((hits - r * p) / np.sqrt(r * p * (1 - p)))
+    return float(np.mean(z))
+
+
+def test_shares_are_sums_inside_the_masks(families):
+    made, analysis = families
+    table = analysis.tables["shares_by_loss"].set_index(["loss", "region"])
+    shares = []
+    for subject in made[:2]:
+        key = maps_key(subject, probe_set(), SETTINGS.maps)
+        maps = load_file(subject.cache / f"maps-{key}.safetensors")["maps"].double().numpy()
+        shares.append((maps[:, 4:12, 4:12].sum((1, 2)) / maps.sum((1, 2))).mean())
+    assert table.loc[("triplet", "car"), "mean"] == pytest.approx(np.mean(shares), abs=1e-5)
+    assert table.loc[("triplet", "car"), "area"] == 64 / 256
+    assert table.loc[("triplet", "shadow"), "area"] == 16 / 256
+
+
+def test_images_are_ordered_by_how_much_losses_disagree(families):
+    _, analysis = families
+    disagreement = analysis.tables["disagreement"]
+    assert disagreement["correlation"].is_monotonic_increasing
+    assert sorted(disagreement["frame"]) == list(range(IMAGES))
+    first, least = (Gallery(**fields) for fields in analysis.galleries)
+    assert first.frames == ("0", "1", "2")
+    assert least.frames == tuple(str(frame) for frame in disagreement["frame"][:3])
+    assert set(first.maps) == {subject.loss for subject in analysis.subjects}
+
+
+def test_a_new_loss_costs_one_loss(tmp_path, monkeypatch):
+    ten = subjects(tmp_path, ("triplet", "contrastive", "arcface"))
+    analyse(ten, probe_set(), SETTINGS)
+    compared = []
+    whole = map_study.map_agreement
+    monkeypatch.setattr(
+        map_study, "map_agreement", lambda maps: compared.append(len(maps)) or whole(maps)
+    )
+    analyse(ten, probe_set(), SETTINGS)
+    assert compared == []  # all is known
+    loads = Loads()
+    (new,) = subjects(tmp_path, ("margin",), seeds=(0,), loads=loads)
+    analysis = analyse([*ten, new], probe_set(), SETTINGS)
+    assert loads.names == []
+    assert compared == [2] * len(ten)  # the new run with each known one, and no other pair
+    assert len(analysis.tables["agreement"]) == 7 * 6 // 2
+
+
+def test_only_the_network_without_results_is_loaded_and_left_out_if_it_cannot(tmp_path):
+    loads = Loads()
+    known = subjects(tmp_path, ("triplet", "arcface"), loads=loads)
+
+    def broken():
+        loads.names.append("broken")
+        raise ValueError("weights.safetensors is cut off")
+
+    lost = dataclasses.replace(known[0], run="triplet/fold0-seed7", weights_key="x", load=broken)
+    analysis = analyse([*known, lost], probe_set(), SETTINGS)
+    assert loads.names == ["broken"]
+    assert len(analysis.subjects) == 4
+    assert analysis.tables["skipped"].to_dict("records") == [
+        {
+            "run": "triplet/fold0-seed7",
+            "part": "the whole run",
+            "reason": "ValueError: weights.safetensors is cut off",
+        }
+    ]
+    with pytest.raises(ValueError, match="no run can be analysed: ValueError: weights"):
+        analyse([lost], probe_set(), SETTINGS)
+
+
+def test_another_probe_set_is_computed_anew(tmp_path):
+    loads = Loads()
+    known = subjects(tmp_path, ("triplet",), seeds=(0,), loads=loads)
+    changed = dataclasses.replace(probe_set(), fingerprint="changed")
+    with pytest.raises(AssertionError, match="triplet-0 was loaded"):
+        analyse(known, changed, SETTINGS)
+
+
+def test_one_loss_is_analysed_as_far_as_it_goes(tmp_path):
+    analysis = analyse(subjects(tmp_path, ("triplet",), seeds=(0,)), probe_set(), SETTINGS)
+    evidence = Evidence(**analysis.tables)
+    assert evidence.contrasts.empty
+    assert evidence.agreement.empty
+    assert len(evidence.properties) == 3
+    assert findings(evidence)[0].text.startswith("Only one loss was analysed")
+    assert len(analysis.galleries) == 1
+
+
+def test_one_seed_says_that_the_floor_is_missing(tmp_path):
+    made = subjects(tmp_path, seeds=(0,), loss_effect=2.0)
+    evidence = Evidence(**analyse(made, probe_set(), SETTINGS).tables)
+    told = findings(evidence)
+    losses = next(f for f in told if f.topic == "saliency maps: losses")
+    assert losses.verdict is Verdict.UNDECIDABLE
+    assert "there is no pair of trainings of one loss" in losses.text
+    assert any("Trained only once" in finding.text for finding in told)
+
+
+def test_without_masks_the_rest_is_there(tmp_path):
+    bare = dataclasses.replace(probe_set(), masks=None)
+    analysis = analyse(subjects(tmp_path, ("triplet", "arcface")), bare, SETTINGS)
+    assert analysis.tables["shares_by_loss"].empty
+    assert "has no masks/" in analysis.tables["skipped"]["reason"][0]
+    assert len(analysis.tables["agreement"]) == 6
+
+
+def test_interventions_are_relative_to_unrelated_scenes(tmp_path):
+    made = subjects(tmp_path, ("triplet",), seeds=(0,))
+    scenes = dataclasses.replace(
+        probe_set(),
+        interventions=pd.DataFrame(
+            {
+                "base": [0, 0, 3],
+                "property": ["color_hue", "model", "color_hue"],
+                "from": 0,
+                "to": 1,
+                "frame": [1, 2, 4],
+            }
+        ),
+    )
+    analysis = analyse(made, probe_set(), SETTINGS, interventions=scenes)
+    key = embeddings_key(made[0], probe_set())
+    points = load_file(made[0].cache / f"embeddings-{key}.safetensors")["embeddings"].double()
+    points = torch.nn.functional.normalize(points).numpy()
+    apart = np.linalg.norm(points[0] - points[3])
+    hue = np.mean([np.linalg.norm(points[0] - points[1]), np.linalg.norm(points[3] - points[4])])
+    values = analysis.tables["interventions_by_loss"].set_index("property")["mean"]
+    assert values["color_hue"] == pytest.approx(hue / apart)
+    assert values["model"] == pytest.approx(np.linalg.norm(points[0] - points[2]) / apart)

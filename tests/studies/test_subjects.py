@@ -1,0 +1,92 @@
+import pytest
+
+from lossprint.runs.record import RunRecord
+from lossprint.studies.comparability import cautions, obstacles
+from lossprint.studies.subjects import runs_table, subjects_of_runs
+
+CONFIG = {
+    "model": {"name": "resnet18", "embedding_size": 128},
+    "probe": {"folder": "data/probe", "size": 64},
+    "optimizer": {"lr": 0.001},
+    "loss": {"name": "triplet"},
+}
+
+
+def record(root, loss="triplet", *, status="finished", weights=True, sweep="sweep", **changes):
+    found = RunRecord(
+        folder=root / sweep / loss / "fold0-seed0",
+        loss=loss,
+        family="ranking",
+        distance="lp",
+        fold=0,
+        seed=0,
+        data_fingerprint=changes.pop("data_fingerprint", "d0"),
+    ).begin({**CONFIG, "loss": {"name": loss}, **changes})
+    if weights:
+        found.weights_file.write_bytes(loss.encode())
+    if status == "finished":
+        return found.finish({"test/map_at_r": 0.3}, {})
+    return found.fail(ValueError("no more room")) if status == "failed" else found
+
+
+def load(found):
+    return found.loss
+
+
+def test_finished_runs_with_weights_become_subjects(tmp_path):
+    made, skipped = subjects_of_runs([record(tmp_path), record(tmp_path, "arcface")], load)
+    assert skipped.empty
+    assert [subject.run for subject in made] == ["triplet/fold0-seed0", "arcface/fold0-seed0"]
+    assert [subject.load() for subject in made] == ["triplet", "arcface"]
+    assert made[0].weights_key != made[1].weights_key
+    assert made[0].cache == tmp_path / "sweep" / "triplet" / "fold0-seed0" / "analysis"
+    assert runs_table(made)["distance"].tolist() == ["lp", "lp"]
+
+
+def test_runs_of_several_sweeps_are_told_apart(tmp_path):
+    made, _ = subjects_of_runs([record(tmp_path), record(tmp_path, sweep="other")], load)
+    assert [s.run for s in made] == ["sweep/triplet/fold0-seed0", "other/triplet/fold0-seed0"]
+
+
+@pytest.mark.parametrize(
+    ("status", "weights", "reason"),
+    [
+        ("failed", True, "it failed (ValueError: no more room); train it again"),
+        ("running", True, "it is not finished; the command that started it continues it"),
+        ("finished", False, "weights.safetensors is missing; train it again with force=true"),
+    ],
+)
+def test_runs_that_cannot_be_used_are_named_with_what_to_do(tmp_path, status, weights, reason):
+    bad = record(tmp_path, "arcface", status=status, weights=weights)
+    made, skipped = subjects_of_runs([record(tmp_path), bad], load)
+    assert [subject.loss for subject in made] == ["triplet"]
+    assert skipped["run"].tolist() == ["arcface/fold0-seed0"]
+    assert reason in skipped["reason"][0]
+
+
+def test_runs_that_differ_in_the_loss_alone_are_comparable(tmp_path):
+    pair = [record(tmp_path), record(tmp_path, "arcface")]
+    assert obstacles(pair) == []
+    assert cautions(pair) == []
+    assert obstacles([]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"model": {"name": "resnet50", "embedding_size": 128}}, "model.name: resnet18 → resnet50"),
+        ({"probe": {"folder": "data/probe", "size": 96}}, "probe.size: 64 → 96"),
+        ({"data_fingerprint": "d1"}, "data: d0 → d1"),
+    ],
+)
+def test_what_differs_is_said(tmp_path, changes, difference):
+    (found,) = obstacles([record(tmp_path), record(tmp_path, "arcface", **changes)])
+    assert found == (
+        f"sweep/arcface-fold0-seed0 differs from sweep/triplet-fold0-seed0 in {difference}"
+    )
+
+
+def test_another_training_is_a_caution_and_no_obstacle(tmp_path):
+    pair = [record(tmp_path), record(tmp_path, "arcface", optimizer={"lr": 0.01})]
+    assert obstacles(pair) == []
+    assert "optimizer.lr: 0.001 → 0.01" in cautions(pair)[0]

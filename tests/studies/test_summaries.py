@@ -1,0 +1,121 @@
+"""Intervals, family tests, retrieval and curves: each number by another way."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from lossprint.studies.family_tests import property_families
+from lossprint.studies.intervals import by_loss, mean_interval
+from lossprint.studies.retrieval import curves_table, retrieval_table
+from lossprint.studies.settings import StudySettings
+from tests.studies.planted import subjects
+
+
+def test_interval_is_student_s():
+    values = [0.31, 0.35, 0.30]
+    mean, low, high = mean_interval(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert mean == pytest.approx(np.mean(values))
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_value_has_no_interval_and_none_has_no_mean():
+    np.testing.assert_equal(mean_interval([0.5]), (0.5, np.nan, np.nan))
+    np.testing.assert_equal(mean_interval([np.nan]), (np.nan, np.nan, np.nan))
+    assert mean_interval([0.2, np.nan, 0.4])[0] == pytest.approx(0.3)
+
+
+def test_runs_of_a_loss_are_averaged_and_counted():
+    table = pd.DataFrame(
+        {
+            "loss": ["b", "b", "a"],
+            "family": "ranking",
+            "metric": "map_at_r",
+            "value": [0.2, 0.4, 0.1],
+        }
+    )
+    found = by_loss(table, "metric").set_index("loss")
+    assert found.index.tolist() == ["b", "a"]
+    assert found.loc["b", ["mean", "runs"]].tolist() == [pytest.approx(0.3), 2]
+    assert np.isnan(found.loc["a", "low"])
+
+
+def properties(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:
+    rows = []
+    for family, losses in (("ranking", "abcd"), ("classification", "xyz"), ("control", "u")):
+        for loss in losses:
+            for seed in range(2):
+                for name in ("model", "color_hue"):
+                    value = rng.normal() + (shift if family == "ranking" else 0.0)
+                    rows.append((f"{loss}{seed}", loss, family, name, value))
+    return pd.DataFrame(rows, columns=["run", "loss", "family", "property", "value"])
+
+
+def test_families_are_compared_by_the_means_of_losses():
+    table = properties(np.random.default_rng(0), shift=1.0)
+    found = property_families(table).set_index("property").loc["model"]
+    model = table[table["property"] == "model"]
+    means = model.groupby(["family", "loss"])["value"].mean()
+    a, b = means["ranking"].to_numpy(), means["classification"].to_numpy()
+    assert found["ranking_mean"] == pytest.approx(a.mean())
+    assert found["difference"] == pytest.approx(a.mean() - b.mean())
+    assert found["superiority"] == pytest.approx((a[:, None] > b[None, :]).mean())
+    assert found["p"] == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+    assert found["smallest_p"] == pytest.approx(2 / 35)
+    every = [model.loc[model["family"] == f, "value"] for f in ("ranking", "classification")]
+    assert found["study_p"] == pytest.approx(stats.mannwhitneyu(*every).pvalue)
+    assert found["low"] <= found["difference"] <= found["high"]
+
+
+def test_holm_by_hand():
+    found = property_families(properties(np.random.default_rng(1), shift=0.7))
+    small, large = sorted(found["p"])
+    expected = {small: min(1.0, 2 * small), large: min(1.0, max(2 * small, large))}
+    assert found["p_holm"].tolist() == pytest.approx([expected[p] for p in found["p"]])
+
+
+def test_the_least_p_is_reached_where_families_are_apart():
+    found = property_families(properties(np.random.default_rng(2), shift=50.0))
+    assert found["p"].tolist() == pytest.approx(found["smallest_p"].tolist())
+    assert found["superiority"].tolist() == [1.0, 1.0]
+
+
+def test_one_family_has_no_test():
+    table = properties(np.random.default_rng(0))
+    assert property_families(table[table["family"] != "classification"]).empty
+
+
+def test_retrieval_and_curves_are_read_from_the_runs(tmp_path):
+    (subject,) = subjects(tmp_path, ("triplet",), seeds=(0,), keep=False)
+    assert retrieval_table([subject])[["metric", "value"]].to_numpy().tolist() == [
+        ["map_at_r", subject.metrics["test/map_at_r"]]
+    ]
+    assert curves_table([subject]).empty
+    file = tmp_path / "metrics.csv"
+    file.write_text(
+        "epoch,step,lr/embedder,probe/agreement/initial,val/map_at_r\n"
+        "0,3,0.1,,0.2\n1,6,0.1,0.9,0.25\n"
+    )
+    object.__setattr__(subject, "metrics_file", file)
+    curves = curves_table([subject])
+    assert curves.query("metric == 'val/map_at_r'")["value"].tolist() == [0.2, 0.25]
+    assert curves.query("metric == 'probe/agreement/initial'")["epoch"].tolist() == [1]
+    assert set(curves["metric"]) == {"val/map_at_r", "probe/agreement/initial"}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"name": "x", "draw": 3}, "unknown study.draw; valid are name, maps"),
+        ({"maps": {"image": 3}}, "unknown study.maps.image; valid are images"),
+        ({"maps": {"samples": 0}}, "study.maps.samples=0 must be at least 1"),
+        ({"maps": {"precision": "half"}}, "study.maps.precision='half' is unknown"),
+        ({"properties": {"max_neighbors": 0}}, "max_neighbors=0 must be at least 1"),
+        ({"properties": {"variance": "normal"}}, "valid are binomial, hypergeometric"),
+        ({"alpha": 1.5}, "study.alpha=1.5 must lie between 0 and 1"),
+    ],
+)
+def test_study_settings_are_checked(config, message):
+    with pytest.raises(ValueError, match=message):
+        StudySettings.from_config(config)
