@@ -15,6 +15,7 @@ class Material:
     specular: float = 0.5
     clearcoat: float = 0.0
     clearcoat_gloss: float = 0.9
+    clear: bool = False  # a clear pane instead: light passes straight through
 
 
 def _grey(value: float, roughness: float, **rest: float) -> Material:
@@ -25,8 +26,9 @@ def _grey(value: float, roughness: float, **rest: float) -> Material:
 # only by chance and leaves as bright specks on the ground.
 MATERIALS: Mapping[str, Material] = MappingProxyType(
     {
-        "paint": _grey(0.5, 0.30, metallic=0.42, specular=0.9, clearcoat=1.0, clearcoat_gloss=0.45),
+        "paint": _grey(0.5, 0.25, metallic=0.5, specular=1.0, clearcoat=1.0, clearcoat_gloss=0.5),
         "glass": _grey(0.010, 0.20, specular=1.0, clearcoat=1.0, clearcoat_gloss=0.4),
+        "pane": Material((1.0, 1.0, 1.0), 0.0, clear=True),
         "trim": _grey(0.012, 0.45),
         "gloss": _grey(0.02, 0.28),
         "plastic": _grey(0.035, 0.6),

@@ -78,6 +78,8 @@ class Renderer:
         radiance = layout.empty_stage(light, camera, size)
         window = layout.busy_window(shares)
         if window is not None:
+            if not self.variant.startswith("scalar"):
+                window = (slice(0, size), slice(0, size))  # each new shape is compiled anew
             sensor = _sensor(camera, size, samples, window)
             traced = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
             radiance[window] = traced[..., :3]
@@ -91,7 +93,7 @@ class Renderer:
         }
         description: dict[str, Any] = {
             "type": "scene",
-            "integrator": {"type": "path", "max_depth": 4},
+            "integrator": {"type": "path", "max_depth": 3},
             "environment": {
                 "type": "envmap",
                 "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
@@ -214,9 +216,7 @@ def _environment_frame(yaw: float) -> Any:
 def _facing(direction: NDArray[np.float64]) -> Any:
     """A frame whose z axis points along a direction."""
     up = [1.0, 0.0, 0.0] if abs(direction[2]) > 0.999 else [0.0, 0.0, 1.0]
-    return mi.Transform4f().look_at(
-        origin=[0.0, 0.0, 0.0], target=direction.tolist(), up=up
-    )
+    return mi.Transform4f().look_at(origin=[0.0, 0.0, 0.0], target=direction.tolist(), up=up)
 
 
 def _sensor(
@@ -280,6 +280,8 @@ def _merged(parts: tuple[Part, ...]) -> Part:
 
 
 def _bsdf(name: str, material: Material) -> dict[str, Any]:
+    if material.clear:
+        return {"type": "thindielectric", "id": name}
     return {
         "type": "twosided",
         "id": name,

@@ -2,8 +2,8 @@
 
 The car stays at rest on the origin, nose towards +x. A car turned by `rotation_z` is seen by
 turning camera, sky and backdrop the other way round it, which is the same picture and keeps the
-scene's geometry untouched. In the camera's own frame, azimuth 0 is the direction from the car to the
-camera and azimuths grow counter-clockwise seen from above.
+scene's geometry untouched. In the camera's own frame, azimuth 0 is the direction from the car to
+the camera and azimuths grow counter-clockwise seen from above.
 """
 
 from collections.abc import Mapping
@@ -209,11 +209,11 @@ def _studio() -> tuple[Array, Array]:
     azimuth, elevation = directions()
     degrees = np.degrees(elevation)
     side = np.abs(np.degrees(azimuth))
-    ceiling = 2.4 * _step(50.0, 56.0, degrees) * (1.0 - _step(76.0, 82.0, degrees))
+    ceiling = 3.2 * _step(50.0, 56.0, degrees) * (1.0 - _step(76.0, 82.0, degrees))
     ceiling = ceiling * (1.0 - _step(110.0, 130.0, side))
-    strip = 2.2 * _step(15.0, 19.0, degrees) * (1.0 - _step(32.0, 38.0, degrees))
+    strip = 3.0 * _step(15.0, 19.0, degrees) * (1.0 - _step(32.0, 38.0, degrees))
     strip = strip * _step(24.0, 32.0, side) * (1.0 - _step(100.0, 115.0, side))
-    return ceiling + strip, 0.25 + 0.75 * _step(6.0, 13.0, degrees)
+    return ceiling + strip, 0.15 + 0.85 * _step(6.0, 12.0, degrees)
 
 
 @lru_cache(maxsize=1)
@@ -283,7 +283,7 @@ def clean_ground(radiance: Array, open_ground: Array, shares: Shares) -> Array:
     percent, so shadows stay as they were rendered. Ground brighter than that by a fifth is cut:
     sun thrown there by rims and chrome is found by chance and would stay as bright specks.
     """
-    only_ground = ((shares.ground >= 1.0 - 1e-3)).astype(np.float64)
+    only_ground = (shares.ground >= 1.0 - 1e-3).astype(np.float64)
     capped = np.minimum(radiance, 1.2 * open_ground)
     shade = 1.0 - capped.sum(axis=-1) / open_ground.sum()
     window = 5 if len(radiance) < 160 else 9

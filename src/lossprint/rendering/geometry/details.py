@@ -1,5 +1,7 @@
 """Noses, tails and sides: lamps, grilles, bumpers, plates, shut lines, handles and mirrors."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from lossprint.rendering.geometry.body import ARCH, Body
@@ -28,7 +30,7 @@ def front_details(canvas: Canvas) -> Pieces:
     lamp_half = min(0.5 * (top - bumper) - 0.06, 0.085)
     pieces: Pieces = []
 
-    def front(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.015) -> Mesh:
+    def front(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.02) -> Mesh:
         return decal(canvas, shape, low_, high_, view="front", offset=offset, cell=cell)
 
     inner, outer = {"almond": (0.50, 0.90), "slim": (0.46, 0.92), "round": (0.62, 0.88)}.get(
@@ -52,26 +54,26 @@ def front_details(canvas: Canvas) -> Pieces:
         )
         low_, high_ = (a[0] - 0.02, a[1] - 0.08), (b[0] + 0.02, b[1] + 0.08)
         rim = "gloss"
-    pieces.append((rim, with_mirror(front(housing, low_, high_, 0.004))))
-    pieces.append(("lens", with_mirror(front(lens, low_, high_, 0.008))))
+    pieces.append((rim, with_mirror(front(housing, low_, high_, 0.007))))
+    pieces.append(("lens", with_mirror(front(lens, low_, high_, 0.011))))
     bulb = lamp_half * {"slim": 0.40, "round": 0.75}.get(d.lamps, 0.62)
     for share in (0.5,) if d.lamps == "round" else (0.30, 0.68):
         at = (inner + share * (outer - inner)) * width
         tilt = 0.0 if d.lamps == "round" else slant * (at - 0.5 * (inner + outer) * width)
         spot = disc(at, lamp_z + tilt, bulb)
-        pieces.append(("lamp", with_mirror(front(spot, low_, high_, 0.012))))
+        pieces.append(("lamp", with_mirror(front(spot, low_, high_, 0.015))))
 
     pieces += _grille(canvas, width, inner * width - 0.04, bumper)
     # lower intake with a fog lamp at either end
     intake_low, intake_high = low + 0.07, min(bumper - 0.10, low + 0.22)
     mouth = rounded_box((-0.55 * width, intake_low), (0.55 * width, intake_high), 0.03)
-    pieces.append(("trim", front(mouth, (-width, low), (width, bumper), 0.003, 0.02)))
+    pieces.append(("trim", front(mouth, (-width, low), (width, bumper), 0.006, 0.03)))
     fog_z = 0.5 * (intake_low + intake_high) + 0.02
     pocket = rounded_box((0.64 * width, fog_z - 0.06), (0.86 * width, fog_z + 0.06), 0.03, 0.1)
     bounds = ((0.6 * width, fog_z - 0.12), (0.9 * width, fog_z + 0.12))
-    pieces.append(("trim", with_mirror(front(pocket, *bounds, 0.003))))
+    pieces.append(("trim", with_mirror(front(pocket, *bounds, 0.007))))
     fog = disc(0.75 * width, fog_z, 0.038)
-    pieces.append(("lamp", with_mirror(front(fog, *bounds, 0.009))))
+    pieces.append(("lamp", with_mirror(front(fog, *bounds, 0.012))))
     seam = np.linspace(-0.97 * width, 0.97 * width, 40)
     line = np.column_stack([seam, np.full_like(seam, bumper + 0.075)])
     pieces.append(("gap", ribbon(canvas, line, 0.010, view="front")))
@@ -113,7 +115,7 @@ def _grille(canvas: Canvas, width: float, reach: float, bumper: float) -> Pieces
             (half + 0.05, top + 0.05),
             view="front",
             offset=offset,
-            cell=0.015,
+            cell=0.02,
         )
 
     for left, right in frames:
@@ -122,20 +124,20 @@ def _grille(canvas: Canvas, width: float, reach: float, bumper: float) -> Pieces
                 "chrome",
                 front(
                     rounded_box((left - 0.014, bottom - 0.014), (right + 0.014, top + 0.014), 0.03),
-                    0.004,
+                    0.007,
                 ),
             )
         )
-        pieces.append(("trim", front(rounded_box((left, bottom), (right, top), 0.022), 0.007)))
+        pieces.append(("trim", front(rounded_box((left, bottom), (right, top), 0.022), 0.010)))
         if d.grille in ("bars", "split", "slim"):
             count = max(int((top - bottom) / 0.035), 1)
             for z in np.linspace(bottom, top, count + 2)[1:-1]:
                 line = np.array([(left + 0.01, z), (right - 0.01, z)])
-                pieces.append(("chrome", ribbon(canvas, line, 0.010, view="front", offset=0.012)))
+                pieces.append(("chrome", ribbon(canvas, line, 0.010, view="front", offset=0.014)))
         elif d.grille == "upright":
             for y in np.linspace(left, right, 12)[1:-1]:
                 line = np.array([(y, bottom + 0.01), (y, top - 0.01)])
-                pieces.append(("chrome", ribbon(canvas, line, 0.012, view="front", offset=0.012)))
+                pieces.append(("chrome", ribbon(canvas, line, 0.012, view="front", offset=0.014)))
     badge = disc(0.0, 0.5 * (top + bottom), 0.035)
     pieces.append(("chrome", front(badge, 0.016)))
     return pieces
@@ -153,7 +155,7 @@ def rear_details(canvas: Canvas) -> Pieces:
     end = d.length - 0.1
     width = float(body.half_width(np.array([end]), np.array([0.5 * (top + bumper)]))[0])
 
-    def rear(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.015) -> Mesh:
+    def rear(shape: Shape, low_: tuple, high_: tuple, offset: float, cell: float = 0.02) -> Mesh:
         return decal(canvas, shape, low_, high_, view="rear", offset=offset, cell=cell)
 
     high = top - 0.04
@@ -172,29 +174,29 @@ def rear_details(canvas: Canvas) -> Pieces:
     bounds = ((0.3 * width, bumper), (width, top + 0.15))
     for shape in shapes:
         pieces.append(
-            ("gloss", with_mirror(rear(lambda y, z, f=shape: f(y, z) - 0.012, *bounds, 0.004)))
+            ("gloss", with_mirror(rear(lambda y, z, f=shape: f(y, z) - 0.012, *bounds, 0.007)))
         )
-        pieces.append(("tail", with_mirror(rear(shape, *bounds, 0.008))))
+        pieces.append(("tail", with_mirror(rear(shape, *bounds, 0.012))))
     if d.tails == "strip":
         band = rounded_box((-0.55 * width, z - 0.02), (0.55 * width, z + 0.02), 0.01)
-        pieces.append(("tail", rear(band, (-width, z - 0.1), (width, z + 0.1), 0.006)))
+        pieces.append(("tail", rear(band, (-width, z - 0.1), (width, z + 0.1), 0.009)))
     if d.tails != "round":
         reverse = rounded_box((0.60 * width, high - 0.125), (0.70 * width, high - 0.085), 0.01)
         if d.tails == "vertical":
             reverse = rounded_box(
                 (0.81 * width, bumper + 0.12), (0.94 * width, bumper + 0.165), 0.01
             )
-        pieces.append(("lamp", with_mirror(rear(reverse, *bounds, 0.011))))
+        pieces.append(("lamp", with_mirror(rear(reverse, *bounds, 0.012))))
     plate_z = bumper + 0.5 * (high - bumper) - 0.04
     if tall:
         plate_z = bumper + 0.17
     recess = rounded_box((-0.33, plate_z - 0.085), (0.33, plate_z + 0.085), 0.03)
-    pieces.append(("trim", rear(recess, (-0.4, plate_z - 0.1), (0.4, plate_z + 0.1), 0.003)))
+    pieces.append(("trim", rear(recess, (-0.4, plate_z - 0.1), (0.4, plate_z + 0.1), 0.007)))
     plate = rounded_box((-0.26, plate_z - 0.055), (0.26, plate_z + 0.055), 0.01)
     pieces.append(("plate", rear(plate, (-0.3, plate_z - 0.1), (0.3, plate_z + 0.1), 0.010, 0.04)))
     skirt_z = low + 0.10
     skirt = rounded_box((-0.62 * width, skirt_z - 0.02), (0.62 * width, skirt_z + 0.09), 0.03)
-    pieces.append(("trim", rear(skirt, (-width, low), (width, bumper), 0.003, 0.02)))
+    pieces.append(("trim", rear(skirt, (-width, low), (width, bumper), 0.006, 0.03)))
     seam = np.linspace(-0.95 * width, 0.95 * width, 40)
     across = np.column_stack([seam, np.full_like(seam, bumper + 0.045)])
     pieces.append(("gap", ribbon(canvas, across, 0.010, view="rear")))
@@ -242,9 +244,7 @@ def side_details(canvas: Canvas) -> Pieces:
     last = d.rear_axle - ARCH * d.wheel_radius - 0.07
     belt = lambda s: float(body.belt(np.array([s]))[0])  # noqa: E731
     edges = [door]
-    for pillar in d.pillars:
-        if pillar < last - 0.25:
-            edges.append(pillar)
+    edges += [pillar for pillar in d.pillars if pillar < last - 0.25]
     rear_edge = last if not (d.bed or d.cargo_height) else min(d.rear_base - 0.10, last)
     if d.open_top:
         rear_edge = d.rear_base - 0.02
@@ -252,7 +252,7 @@ def side_details(canvas: Canvas) -> Pieces:
     for s in edges:
         pieces.append(("gap", line([s, s], [sill + 0.02, belt(s) + 0.01])))
     pieces.append(("gap", line([edges[0], edges[-1]], [sill + 0.02, sill + 0.02], 0.008)))
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         if end - start > 0.45:
             s = end - 0.16
             y = float(body.half_width(np.array([s]), np.array([belt(s) - 0.12]))[0])

@@ -42,7 +42,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
         return frame, (-d.width / 2, foot), (d.width / 2, top + 0.02)
 
     pieces = []
-    for offset, shape, material in ((0.002, side, "trim"), (0.005, panes, "glass")):
+    for offset, shape, material in ((0.006, side, "trim"), (0.010, panes, "glass")):
         mesh = decal(canvas, shape, low, high, view="left", offset=offset, cell=0.045)
         pieces.append((material, with_mirror(mesh)))
     for view, station, foot in (
@@ -52,7 +52,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
         if view == "rear" and d.cargo_height:
             continue
         frame, low, high = screen(station, foot)
-        for offset, inset, material in ((0.002, 0.0, "trim"), (0.005, FRAME, "glass")):
+        for offset, inset, material in ((0.006, 0.0, "trim"), (0.010, FRAME, "glass")):
             mesh = decal(
                 canvas,
                 lambda y, z, frame=frame, inset=inset: frame(y, z) + inset,
@@ -98,7 +98,7 @@ def cockpit(body: Body) -> list[tuple[str, Mesh]]:
         seats.append(ellipsoid((x - 0.02, y, d.cowl_height + 0.17), (0.06, 0.12, 0.09)))
     dash = box((x0 - 0.45, -w0, z0 - 0.30), (x0 - 0.10, w0, z0 + 0.02))
     return [
-        ("glass", screen),
+        ("pane", screen),
         ("trim", join(*frame)),
         ("seat", join(*seats)),
         ("interior", dash),

@@ -143,7 +143,7 @@ def curtain(edges: Array, offset: Array) -> Mesh:
     quads = np.stack([edges[:, 0], edges[:, 1], shifted[:, 1], shifted[:, 0]], axis=1)
     vertices = quads.reshape(-1, 3)
     base = 4 * np.arange(len(edges))[:, None]
-    faces = np.concatenate([base + [0, 1, 2], base + [0, 2, 3]])
+    faces = np.concatenate([base + np.array([0, 1, 2]), base + np.array([0, 2, 3])])
     return Mesh(vertices, faces)
 
 

@@ -115,7 +115,7 @@ def decal(
     high: tuple[float, float],
     *,
     view: str,
-    offset: float = 0.003,
+    offset: float = 0.005,
     cell: float = 0.02,
     raised: bool = False,
 ) -> Mesh:
@@ -151,7 +151,7 @@ def ribbon(
     width: float,
     *,
     view: str,
-    offset: float = 0.003,
+    offset: float = 0.005,
     step: float = 0.03,
 ) -> Mesh:
     """A line of a width along a polyline [P, 2] in (u, v), laid onto the shell."""
