@@ -156,7 +156,7 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
         sky: radiance [H, W, 3] of the sky above the horizon whose sun stands at azimuth 0.
         sun: irradiance [3] of the sun on a surface facing it.
     """
-    azimuth, elevation = directions()
+    _, elevation = directions()
     rows, columns = ENVIRONMENT_SHAPE
     solid = np.cos(elevation) * (np.pi / rows) * (2.0 * np.pi / columns)
     upper = elevation > 0
