@@ -31,11 +31,13 @@ from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.rendering.dataset import ensure_set
 from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
+from lossprint.runs.tracker import check_logger
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.context import ProbeContext
 from lossprint.training.datamodule import ImageDataModule, Split
 from lossprint.training.fit import Checkpoints
 from lossprint.training.losses import (
+    BatchDemands,
     LossSpec,
     build_loss,
     check_batch,
@@ -167,6 +169,8 @@ def checked(
         resolved["loss"], resolved["hyperparameters"], keep=_set_by_hand("loss.")
     )
     check_loss_config(resolved["loss"])
+    batch_notes(resolved)
+    check_logger(resolved["logger"])
     render = resolved["data"].get("render")
     if render is not None:
         development = render["designs"] - resolved["data"]["source"]["test_classes"]
@@ -249,12 +253,21 @@ def datamodule(config: Mapping[str, Any], images: Partition) -> ImageDataModule:
     )
 
 
-def loss(config: Mapping[str, Any]) -> tuple[LossSpec, list[str]]:
-    """The loss and what the user should know of it, from the sections `loss` and `sampler`."""
-    spec = build_loss(config["loss"], instantiate, seed=config["seed"])
+def batch_notes(config: Mapping[str, Any]) -> list[str]:
+    """What to know of the loss's batches, from the sections `loss` and `sampler`; may refuse."""
+    demands = BatchDemands.from_config(config["loss"].get("batch"))
     sampler = config["sampler"]
-    notes = check_batch(spec, sampler["classes_per_batch"], sampler["samples_per_class"])
-    return spec, notes
+    return check_batch(
+        config["loss"]["name"],
+        demands,
+        sampler["classes_per_batch"],
+        sampler["samples_per_class"],
+    )
+
+
+def loss(config: Mapping[str, Any]) -> LossSpec:
+    """The loss, from the sections `loss` and `seed`."""
+    return build_loss(config["loss"], instantiate, seed=config["seed"])
 
 
 def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> MetricLearning:

@@ -14,7 +14,6 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from safetensors.torch import save_file
 
 from lossprint import build
 from lossprint.files import whole_file
@@ -105,6 +104,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
         versions=package_versions(),
         git_commit=git_commit(),
     )
+    record = record.begin(config)
     try:
         data = build.datamodule(config, images)
         config = build.checked(composed, num_classes=data.num_classes, multirun=multirun)
@@ -121,20 +121,21 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
 def held_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     """The run that a folder holds, if it is one of the same configuration.
 
-    With `force` an earlier run's record and checkpoints are removed, whatever they were.
+    With `force` an earlier run's record and checkpoints are removed, whatever they were; so are
+    those of a run that failed under another configuration.
 
     Raises:
         ValueError: it was started with another configuration; the message says what differs.
     """
     if not (folder / "run.json").exists():
         return None
-    if config["force"]:
-        for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
-            path.unlink()
-        (folder / "metrics.csv").unlink(missing_ok=True)
-        return None
     record = load_record(folder)
     changed = differences(record.config(), config, ignore=IMMATERIAL | {"num_classes"})
+    if config["force"] or (changed and record.status == "failed"):
+        for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
+            path.unlink()
+        record.metrics_file.unlink(missing_ok=True)
+        return None
     if changed:
         raise ValueError(
             f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). "
@@ -151,8 +152,8 @@ def _train(
     console: Console,
     started: float,
 ) -> RunRecord:
-    spec, notes = build.loss(config)
-    for note in notes:
+    spec = build.loss(config)
+    for note in build.batch_notes(config):
         console.print(f"[yellow]note:[/] {note}")
     probe = build.probe_set(config)
     module = build.module(config, network, spec)
@@ -176,8 +177,7 @@ def _train(
             ),
         ]
         trainer = build.trainer(config, callbacks, checkpoints)
-        metrics = fit_and_test(trainer, module, data, checkpoints)
-        save_weights(module, record.weights_file)
+        metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
         gallery = draw_gallery(module, data)
         with whole_file(record.folder / "gallery.png") as temporary:
             gallery.save(temporary)
@@ -187,15 +187,6 @@ def _train(
         record = record.finish(metrics, {"prepare": prepared - started, "train": ended - prepared})
         log_training_files(tracker, record)
     return record
-
-
-def save_weights(module: MetricLearning, path: Path) -> None:
-    """The embedder's state as safetensors: what the analysis loads."""
-    state = {
-        name: t.detach().cpu().contiguous() for name, t in module.embedder.state_dict().items()
-    }
-    with whole_file(path) as temporary:
-        save_file(state, temporary)
 
 
 def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
@@ -217,11 +208,12 @@ def show_result(record: RunRecord, console: Console) -> None:
         cells = ["–" if value is None else f"{value:.3f}" for value in values]
         table.add_row(name, *cells)
     console.print(table)
-    console.print(f"run       {record.folder}")
-    console.print(f"weights   {record.weights_file}")
-    console.print(
-        "next      python train.py -m loss=triplet,arcface seed=0,1   then: python analyze.py"
-    )
+    for name, text in (
+        ("run", str(record.folder)),
+        ("weights", str(record.weights_file)),
+        ("next", "python train.py -m loss=triplet,arcface seed=0,1"),
+    ):
+        console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 def quiet_libraries() -> None:

@@ -369,20 +369,20 @@ def test_target_that_is_no_module() -> None:
 
 
 def test_batches_are_checked() -> None:
-    triplet, arcface = build("triplet"), build("arcface")
-    assert check_batch(triplet, 8, 4) == check_batch(arcface, 32, 1) == []
+    triplet, arcface = build("triplet").batch, build("arcface").batch
+    assert check_batch("triplet", triplet, 8, 4) == check_batch("arcface", arcface, 32, 1) == []
     with pytest.raises(ValueError, match=r"'triplet' needs at least 2 samples .* 32 classes × 1"):
-        check_batch(triplet, 32, 1)
+        check_batch("triplet", triplet, 32, 1)
     with pytest.raises(ValueError, match=r"'triplet' needs at least 2 classes .* 1 classes × 32"):
-        check_batch(triplet, 1, 32)
-    assert check_batch(build("n_pairs"), 8, 4) == [
+        check_batch("triplet", triplet, 1, 32)
+    assert check_batch("n_pairs", build("n_pairs").batch, 8, 4) == [
         "loss 'n_pairs' learns from 2 of each class's 4 samples."
     ]
-    assert check_batch(build("n_pairs"), 16, 2) == []
-    square = build("triplet", "+loss.batch.classes_equal_samples=true")
-    assert check_batch(square, 6, 6) == []
+    assert check_batch("n_pairs", build("n_pairs").batch, 16, 2) == []
+    square = build("triplet", "+loss.batch.classes_equal_samples=true").batch
+    assert check_batch("square", square, 6, 6) == []
     with pytest.raises(ValueError, match=r"as many classes in a batch as samples .* 8 classes × 4"):
-        check_batch(square, 8, 4)
+        check_batch("square", square, 8, 4)
 
 
 def test_batch_demands_default_to_none() -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from safetensors.torch import save_file
 
+from lossprint.files import whole_file
 from lossprint.training.module import MetricLearning
 
 MONITOR = "val/map_at_r"
@@ -60,6 +62,7 @@ def fit_and_test(
     module: MetricLearning,
     data: pl.LightningDataModule,
     checkpoints: Checkpoints,
+    weights_file: Path,
 ) -> dict[str, float]:
     """Test the initial weights, train, and test the epoch that validated best.
 
@@ -70,6 +73,7 @@ def fit_and_test(
         trainer: with `checkpoints.callbacks()` among its callbacks.
         module, data: what to train and on what.
         checkpoints: where they are written; if there is a last one, training continues from it.
+        weights_file: gets the embedder of the best epoch before the final test, as safetensors.
 
     Returns:
         `untrained/<metric>`, `test/<metric>`, and of a training `val/<metric>` at its best epoch,
@@ -95,8 +99,18 @@ def fit_and_test(
         figures["epochs"] = trainer.current_epoch
         figures["best_epoch"] = best["epoch"]
         figures |= _best_validation(best)
+    save_weights(module.embedder, weights_file)
     module.test_prefix = "test"
     return figures | _figures(trainer.test(module, data, verbose=False))
+
+
+def save_weights(network: torch.nn.Module, path: Path) -> None:
+    """A network's state as safetensors."""
+    state = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
+    with whole_file(path) as temporary:
+        save_file(state, temporary)
 
 
 def _best_validation(checkpoint: dict) -> dict[str, float]:

@@ -295,8 +295,16 @@ def distance_name(distance: distances.BaseDistance) -> str:
     )
 
 
-def check_batch(spec: LossSpec, classes_per_batch: int, samples_per_class: int) -> list[str]:
+def check_batch(
+    loss: str, demands: BatchDemands, classes_per_batch: int, samples_per_class: int
+) -> list[str]:
     """Raise unless a loss can learn from batches of P classes × K samples.
+
+    Args:
+        loss: its name.
+        demands: what it demands of a batch.
+        classes_per_batch: P.
+        samples_per_class: K.
 
     Returns:
         Notes for the user about batches that work, but not as one might think.
@@ -304,27 +312,24 @@ def check_batch(spec: LossSpec, classes_per_batch: int, samples_per_class: int) 
     Raises:
         ValueError: naming the loss, what it demands and what the sampler gives.
     """
-    demands = spec.batch
     given = f"the sampler gives {classes_per_batch} classes × {samples_per_class} samples"
     if classes_per_batch < demands.min_classes:
         raise ValueError(
-            f"loss {spec.name!r} needs at least {demands.min_classes} classes in a batch; {given}."
+            f"loss {loss!r} needs at least {demands.min_classes} classes in a batch; {given}."
         )
     if samples_per_class < demands.min_samples_per_class:
         raise ValueError(
-            f"loss {spec.name!r} needs at least {demands.min_samples_per_class} samples of each "
+            f"loss {loss!r} needs at least {demands.min_samples_per_class} samples of each "
             f"class in a batch; {given}."
         )
     if demands.classes_equal_samples and classes_per_batch != samples_per_class:
         raise ValueError(
-            f"loss {spec.name!r} is right only for as many classes in a batch as samples of each; "
+            f"loss {loss!r} is right only for as many classes in a batch as samples of each; "
             f"{given}."
         )
     used = demands.used_samples_per_class
     if used is not None and samples_per_class > used:
-        return [
-            f"loss {spec.name!r} learns from {used} of each class's {samples_per_class} samples."
-        ]
+        return [f"loss {loss!r} learns from {used} of each class's {samples_per_class} samples."]
     return []
 
 

@@ -1,0 +1,19 @@
+"""What every test may rely on."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+
+from tests.small_world import write_world  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `world` (16 designs × 6) and `probe` (6 designs × 5)."""
+    root = tmp_path_factory.mktemp("small")
+    write_world(root / "world", designs=16, per_design=6)
+    write_world(root / "probe", designs=6, per_design=5, seed=1)
+    return root

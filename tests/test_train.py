@@ -1,0 +1,168 @@
+"""The main job from the configuration to the folder, on a world small enough for a test."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from safetensors.torch import load_file
+
+from lossprint.experiment import train
+from lossprint.runs.record import load_record
+from lossprint.training.metrics_file import read_rows
+from tests.small_world import overrides
+
+ROOT = Path(__file__).parents[1]
+
+
+def composed(root: Path, *more: str):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", [*overrides(root), *more])
+
+
+def run(root: Path, *more: str):
+    console = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        record = train(composed(root, *more), console)
+    return record, console.export_text()
+
+
+@pytest.fixture(scope="module")
+def finished(small_world):
+    return run(small_world)
+
+
+def test_a_run_is_a_folder_that_says_everything(finished, small_world):
+    record, text = finished
+    assert record.folder == small_world / "outputs" / "small" / "triplet" / "fold0-seed0"
+    assert load_record(record.folder).status == "finished"
+    content = json.loads((record.folder / "run.json").read_text())
+    assert content["metrics"].keys() >= {
+        "test/map_at_r", "test/precision_at_1", "untrained/map_at_r", "val/map_at_r",
+    }  # fmt: skip
+    assert content["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert record.config()["num_classes"] == 9  # 16 designs − 4 test − 3 validation
+    assert [row["epoch"] for row in read_rows(record.metrics_file)] == [0, 1]
+    assert record.weights_file.exists()
+    assert (record.folder / "gallery.png").exists()
+    assert "map_at_r" in text
+    assert str(record.folder) in text.replace("\n", "")
+
+
+def test_the_same_command_again_trains_nothing(finished, small_world):
+    record, _ = finished
+    before = record.weights_file.stat().st_mtime_ns
+    again, text = run(small_world)
+    assert "finished already" in text
+    assert again.metrics == record.metrics
+    assert record.weights_file.stat().st_mtime_ns == before
+
+
+def test_another_configuration_in_the_same_folder_is_refused(finished, small_world):
+    with pytest.raises(ValueError, match=r"optimizer\.lr: 0\.001 → 0\.002.*sweep="):
+        run(small_world, "optimizer.lr=0.002")
+
+
+def test_two_losses_start_from_the_same_weights_and_see_the_same_batches(finished, small_world):
+    record, _ = finished
+    other, _ = run(small_world, "loss=arcface")
+    for metric in ("map_at_r", "precision_at_1"):
+        key = f"untrained/{metric}"
+        assert other.metrics[key] == record.metrics[key]
+    assert other.family == "classification"
+    best = torch.load(other.best_checkpoint, weights_only=True)["state_dict"]
+    assert "criterion.W" in best  # the loss's own weights are kept with the network's
+
+
+def test_the_control_is_evaluated_and_not_trained(small_world):
+    record, _ = run(small_world, "loss=untrained")
+    assert record.metrics["test/map_at_r"] == record.metrics["untrained/map_at_r"]
+    assert "epochs" not in record.metrics
+
+
+def test_killed_and_started_again_ends_with_the_same_weights(finished, small_world):
+    record, _ = finished
+    more = ["sweep=killed"]
+    command = [sys.executable, str(ROOT / "train.py"), *overrides(small_world), *more]
+    folder = small_world / "outputs" / "killed" / "triplet" / "fold0-seed0"
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 180
+    while not (folder / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert load_record(folder).status == "running"
+    continued, _ = run(small_world, *more)
+    expected, actual = load_file(record.weights_file), load_file(continued.weights_file)
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
+    assert [row["epoch"] for row in read_rows(continued.metrics_file)] == [0, 1]
+
+
+def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
+    with pytest.raises(ArithmeticError, match=r"loss 'triplet' became nan at step .*network"):
+        run(small_world, "optimizer.lr=1e30", "sweep=exploding")
+    record = load_record(small_world / "outputs" / "exploding" / "triplet" / "fold0-seed0")
+    assert record.status == "failed"
+    assert "became nan" in record.error
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["trainer.max_epochs=-1"], r"trainer\.max_epochs=-1 must be a whole number of at least 1"),
+        (["+trainer.epochs=3"], r"unknown trainer\.epochs; valid are .*max_epochs"),
+        (["+typo=3"], "unknown typo"),
+        (["+loss.criterion.magrin=3"], "magrin"),
+        (["fold=4"], r"fold=4 must be a whole number from 0 to 3"),
+        (["optimizer.lr=-1"], r"optimizer\.lr=-1"),
+        (["model.name=resnet19"], "resnet19"),
+        (["sampler.classes_per_batch=10"], "only 9 training classes"),
+        (["sampler.samples_per_class=1"], "at least 2 samples"),
+        (["hyperparameters=published", "loss=circle"], "'circle' has no published"),
+        (["logger.name=tensorboard"], "tensorboard"),
+    ],
+)
+def test_bad_input_is_named_before_training(small_world, more, message):
+    with pytest.raises(ValueError, match=message):
+        run(small_world, "sweep=bad", *more)
+
+
+def test_too_few_designs_are_refused_before_rendering(small_world):
+    with pytest.raises(ValueError, match=r"classes_per_batch=4, but the fold trains on 3 classes"):
+        run(
+            small_world,
+            "sweep=bad",
+            "data.render={designs: 8, frames_per_design: 2, seed: 0}",
+            f"data.source.root={small_world}/never",
+        )
+    assert not (small_world / "never").exists()
+
+
+def test_an_unreadable_image_is_named(small_world, tmp_path):
+    shutil.copytree(small_world / "world", tmp_path / "world")
+    (tmp_path / "world" / "images" / "000007.png").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"cannot decode image .*000007\.png"):
+        run(small_world, "sweep=bad", f"data.source.root={tmp_path}/world")
+
+
+def test_one_failing_loss_does_not_stop_a_sweep(small_world):
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *overrides(small_world)]
+    command += ["loss=contrastive,arcface", "loss.optimizer={lr: 0.01}", "sweep=sweep"]
+    command += ["trainer.max_epochs=1", "optimizer.lr=1e-3"]
+    broken = ["sampler.samples_per_class=1"]  # contrastive needs two of each class
+    result = subprocess.run([*command, *broken], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "1 of 2 runs finished" in result.stdout
+    assert "contrastive" in result.stdout.split("failed")[-1]
