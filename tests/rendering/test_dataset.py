@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from lossprint.rendering.dataset import complete, ensure_set, render_set
+from lossprint.rendering.designs import probe_designs, world_design
 from lossprint.rendering.noise import LADDER, fewest_samples, measure_psnr
 from lossprint.rendering.processes import WorkerError
 from lossprint.rendering.shards import Shard
+from lossprint.rendering.specification import specify
 
 from .fake_backend import FakeBackend, write_box_cars
 
@@ -79,6 +81,13 @@ def test_two_processes_write_the_same_bytes_as_one(whole, what, tmp_path):
     report = make(tmp_path / "set", what, workers=2)
     assert (report.total, report.rendered, report.missing) == (COUNT, COUNT, 0)
     assert contents(tmp_path / "set") == contents(whole)
+
+
+def test_the_real_renderers_pixels_do_not_depend_on_processes_and_threads(what, tmp_path):
+    wanted = {**what, "samples": 2, "count": 6, "variant": "scalar_rgb", "progress": False}
+    for workers in (0, 2):
+        render_set(tmp_path / str(workers), **wanted, workers=workers)
+    assert contents(tmp_path / "0") == contents(tmp_path / "2")
 
 
 def test_four_shards_are_the_whole_set_byte_for_byte(whole, what, tmp_path):
@@ -313,6 +322,18 @@ def _is_group_alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_world_has_designs_of_its_own_under_their_names():
+    designs = specify(kind="world", size=64, designs=40, seed=5).designs
+    assert designs == tuple(world_design(5, number) for number in range(40))
+    assert len({design.name for design in designs}) == 40
+    assert not {design.name for design in designs} & probe_designs().keys()
+
+
+def test_designs_may_be_chosen_by_name():
+    specification = specify(kind="probe", size=64, designs=["van", "coupe"])
+    assert specification.designs == (probe_designs()["van"], probe_designs()["coupe"])
 
 
 def test_ensure_set_renders_nothing_when_all_is_there(whole, what):

@@ -1,0 +1,185 @@
+"""Images per second and their noise: `python benchmarks/rendering.py`, about five minutes.
+
+For each size: the samples per pixel that the default noise target takes, the PSNR that they reach
+against pictures of 4,096 samples, and the rate of every variant of Mitsuba that works here, with
+as many processes as `render.py` starts. The table goes to the terminal and to
+benchmarks/results/rendering.md.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from lossprint.files import whole_file
+from lossprint.rendering.backend import VARIANTS, MitsubaBackend, workers_for
+from lossprint.rendering.noise import PILOT_SCENES, run_pilot
+from lossprint.rendering.processes import spread
+from lossprint.rendering.sampling import Scene, Scenes
+from lossprint.rendering.specification import DEFAULT_NOISE_DB, SetSpecification, specify
+from lossprint.rendering.studio import Studio, open_studio
+
+RESULTS = Path(__file__).parent / "results" / "rendering.md"
+SIZES = (64, 128, 227)
+REFERENCE_SAMPLES = 4096
+# The reference is the mean of pictures with these many samples: a GPU or LLVM keeps all of a
+# picture's samples in memory at once.
+PASS_SAMPLES = 256
+REFERENCE_SCENES = 2
+SECONDS_PER_RATE = 12.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--reference-samples", type=int, default=REFERENCE_SAMPLES)
+    parser.add_argument("--seconds", type=float, default=SECONDS_PER_RATE)
+    options = parser.parse_args()
+    table = measure(options.sizes, options.reference_samples, options.seconds)
+    print(table, end="")
+    with whole_file(RESULTS) as temporary:
+        temporary.write_text(table, encoding="utf-8")
+
+
+def measure(sizes: Iterable[int], reference_samples: int, seconds: float) -> str:
+    backend, terminal = MitsubaBackend(), Console(stderr=True)
+    variants = [name for name in VARIANTS if _works(backend, name)]
+    lines = [
+        f"Made by `python benchmarks/rendering.py` on {_processor()}, {os.cpu_count()} cores, "
+        f"with Mitsuba {version('mitsuba')}. Samples per pixel: what a noise target of "
+        f"{DEFAULT_NOISE_DB:g} dB takes. PSNR: against {reference_samples:,} samples. A new design "
+        "costs its geometry and the loading of its scene.",
+        "",
+        "| size | samples | PSNR, dB | variant | processes | images/s | a new design, s "
+        "| 100,000 frames, hours |",
+        "|-:|-:|-:|:-|-:|-:|-:|-:|",
+    ]
+    for size in sizes:
+        specification = specify(kind="probe", size=size, count=1000)
+        scenes, _ = specification.scenes()
+        with terminal.status(f"{size} px: samples and noise"):
+            samples, psnr = _noise(specification, scenes, variants[0], reference_samples)
+        for variant in variants:
+            with terminal.status(f"{size} px: rate of {variant}"):
+                workers, rate, new_design = _rate(specification, scenes, variant, samples, seconds)
+            lines.append(
+                f"| {size} | {samples} | {psnr:.1f} | {variant} | {workers} | {rate:.2f} "
+                f"| {new_design:.2f} | {100_000 / rate / 3600:.1f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _noise(
+    specification: SetSpecification, scenes: Scenes, variant: str, reference_samples: int
+) -> tuple[int, float]:
+    """Samples that the noise target takes, and the PSNR that they reach."""
+    studio = partial(
+        open_studio,
+        MitsubaBackend().renderer(variant, threads=None),
+        specification.designs,
+        specification.size,
+        keep=PILOT_SCENES,
+    )
+    pilot = [scenes[frame] for frame in range(PILOT_SCENES)]
+    # Other scenes than the pilot's, so that the target is tested and not met by construction.
+    others = [scenes[PILOT_SCENES + frame] for frame in range(REFERENCE_SCENES)]
+    work = partial(_measure_noise, pilot, others, reference_samples)
+    with closing(spread(_once(DEFAULT_NOISE_DB), workers=1, start=studio, handle=work)) as found:
+        return next(found)
+
+
+def _measure_noise(
+    pilot: list[Scene],
+    others: list[Scene],
+    reference_samples: int,
+    studio: Studio,
+    noise_db: float,
+) -> Iterator[tuple[int, float]]:
+    (samples,) = run_pilot(studio, (pilot, noise_db))
+    squares = []
+    for scene in others:
+        passes = [
+            studio.shoot(scene, samples=PASS_SAMPLES, seed=seed).image.astype(np.float64)
+            for seed in range(reference_samples // PASS_SAMPLES)
+        ]
+        picture = studio.shoot(scene, samples=samples).image
+        squares.append(np.mean((picture - np.mean(passes, axis=0)) ** 2))
+    yield samples, 10 * np.log10(255**2 / np.mean(squares))
+
+
+def _rate(
+    specification: SetSpecification, scenes: Scenes, variant: str, samples: int, seconds: float
+) -> tuple[int, float, float]:
+    """Processes, images per second of them all, seconds that a new design costs one of them."""
+    workers, threads = workers_for(variant, None, len(scenes))
+    studio = partial(
+        open_studio,
+        MitsubaBackend().renderer(variant, threads),
+        specification.designs,
+        specification.size,
+    )
+    by_design = [np.flatnonzero(scenes.design == design) for design in (0, 1)]
+    order = [int(by_design[0][0]), *by_design[1].tolist()]
+    chunks = [[scenes[frame] for frame in order]] * workers
+
+    def next_chunk(_: object) -> list[Scene] | None:
+        return chunks.pop() if chunks else None
+
+    durations: dict[int, list[float]] = {}
+    start = end = time.perf_counter()
+    counted = 0
+    with closing(
+        spread(next_chunk, workers=workers, start=studio, handle=partial(_timed, samples))
+    ) as results:
+        for process, duration in results:
+            durations.setdefault(process, []).append(duration)
+            is_steady = len(durations) == workers and min(map(len, durations.values())) > 2
+            counted, start = (counted + 1, start) if is_steady else (0, time.perf_counter())
+            end = time.perf_counter()
+            if is_steady and end - start > seconds:
+                break
+    rate = counted / (end - start)
+    new_design = np.mean([each[1] - np.median(each[2:]) for each in durations.values()])
+    return workers, rate, float(new_design)
+
+
+def _timed(samples: int, studio: Studio, scenes: list[Scene]) -> Iterator[tuple[int, float]]:
+    for scene in scenes:
+        start = time.perf_counter()
+        studio.shoot(scene, samples=samples)
+        yield os.getpid(), time.perf_counter() - start
+
+
+def _once(task: float) -> Callable[[object], float | None]:
+    tasks = [task]
+    return lambda _: tasks.pop() if tasks else None
+
+
+def _works(backend: MitsubaBackend, variant: str) -> bool:
+    try:
+        backend.choose_variant(variant, SIZES[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    main()
