@@ -9,6 +9,7 @@ from the nose: foot and top of the windscreen, rear end of the roof, foot of the
 """
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -69,31 +70,33 @@ class Design:
 
 # Columns: length, width, height, wheelbase, front overhang, wheel radius, clearance,
 #          cowl, screen top, roof rear, rear base, hood front, cowl height, deck height, tumblehome
-# fmt: off
-_PROPORTIONS: dict[str, tuple[float, ...]] = {
-    "sedan":      (4.74, 1.83, 1.45, 2.8, 0.88, 0.33, 0.16, 1.34, 2.1, 3.18, 3.94, 0.73, 0.93, 0.99, 20),
-    "hatchback":  (4.02, 1.76, 1.49, 2.55, 0.8, 0.315, 0.17, 1.02, 1.72, 3.42, 3.9, 0.74, 0.97, 1.02, 17),
-    "coupe":      (4.44, 1.9, 1.27, 2.6, 0.92, 0.345, 0.12, 1.56, 2.26, 2.84, 4.08, 0.7, 0.88, 0.94, 25),
-    "suv":        (4.56, 1.95, 1.82, 2.72, 0.84, 0.405, 0.28, 1.26, 1.74, 4.2, 4.42, 1.05, 1.18, 1.22, 11),
-    "pickup":     (5.35, 1.94, 1.82, 3.25, 0.92, 0.395, 0.3, 1.45, 2, 2.98, 3.2, 1.04, 1.18, 1.2, 14),
-    "van":        (4.95, 1.94, 1.98, 3.05, 0.88, 0.345, 0.19, 0.72, 1.5, 4.74, 4.86, 0.92, 1.15, 1.18, 8),
-    "estate":     (4.74, 1.82, 1.46, 2.8, 0.88, 0.33, 0.16, 1.3, 2.1, 4.26, 4.62, 0.72, 0.95, 1.02, 18),
-    "roadster":   (4.08, 1.8, 1.24, 2.42, 0.82, 0.325, 0.12, 1.46, 1.98, 2.1, 2.2, 0.7, 0.88, 0.93, 20),
-    "minivan":    (4.72, 1.86, 1.72, 2.9, 0.88, 0.335, 0.17, 0.86, 1.8, 4.3, 4.62, 0.8, 1.04, 1.08, 13),
-    "crossover":  (4.36, 1.84, 1.6, 2.64, 0.84, 0.365, 0.21, 1.14, 1.84, 3.52, 4.2, 0.86, 1.05, 1.14, 17),
-    "city_car":   (3.3, 1.62, 1.54, 2.24, 0.58, 0.285, 0.16, 0.66, 1.32, 2.9, 3.2, 0.78, 0.98, 1, 14),
-    "limousine":  (6.4, 1.88, 1.49, 4.4, 0.9, 0.345, 0.17, 1.36, 2.14, 5, 5.68, 0.76, 0.97, 1.04, 19),
-    "box_truck":  (5.7, 1.98, 2, 3.4, 0.9, 0.365, 0.24, 0.74, 1.38, 2.02, 2.14, 0.96, 1.18, 1.16, 8),
-    "crew_cab":   (5.6, 1.96, 1.86, 3.45, 0.94, 0.405, 0.32, 1.42, 1.96, 3.72, 3.96, 1.08, 1.2, 1.22, 13),
-    "fastback":   (4.9, 1.89, 1.4, 2.9, 0.88, 0.35, 0.14, 1.36, 2.2, 3.16, 4.6, 0.72, 0.92, 1, 22),
-    "off_roader": (4.2, 1.86, 1.92, 2.6, 0.68, 0.415, 0.32, 1.36, 1.56, 4.02, 4.08, 1.1, 1.18, 1.2, 5),
+_TABLE = """
+sedan        4.74  1.83  1.45  2.80  0.88  .330  0.16  1.34  2.10  3.18  3.94  0.73  0.93  0.99 20
+hatchback    4.02  1.76  1.49  2.55  0.80  .315  0.17  1.02  1.72  3.42  3.90  0.74  0.97  1.02 17
+coupe        4.44  1.90  1.27  2.60  0.92  .345  0.12  1.56  2.26  2.84  4.08  0.70  0.88  0.94 25
+suv          4.56  1.95  1.82  2.72  0.84  .405  0.28  1.26  1.74  4.20  4.42  1.05  1.18  1.22 11
+pickup       5.35  1.94  1.82  3.25  0.92  .395  0.30  1.45  2.00  2.98  3.20  1.04  1.18  1.20 14
+van          4.95  1.94  1.98  3.05  0.88  .345  0.19  0.72  1.50  4.74  4.86  0.92  1.15  1.18 8
+estate       4.74  1.82  1.46  2.80  0.88  .330  0.16  1.30  2.10  4.26  4.62  0.72  0.95  1.02 18
+roadster     4.08  1.80  1.24  2.42  0.82  .325  0.12  1.46  1.98  2.10  2.20  0.70  0.88  0.93 20
+minivan      4.72  1.86  1.72  2.90  0.88  .335  0.17  0.86  1.80  4.30  4.62  0.80  1.04  1.08 13
+crossover    4.36  1.84  1.60  2.64  0.84  .365  0.21  1.14  1.84  3.52  4.20  0.86  1.05  1.14 17
+city_car     3.30  1.62  1.54  2.24  0.58  .285  0.16  0.66  1.32  2.90  3.20  0.78  0.98  1.00 14
+limousine    6.40  1.88  1.49  4.40  0.90  .345  0.17  1.36  2.14  5.00  5.68  0.76  0.97  1.04 19
+box_truck    5.70  1.98  2.00  3.40  0.90  .365  0.24  0.74  1.38  2.02  2.14  0.96  1.18  1.16 8
+crew_cab     5.60  1.96  1.86  3.45  0.94  .405  0.32  1.42  1.96  3.72  3.96  1.08  1.20  1.22 13
+fastback     4.90  1.89  1.40  2.90  0.88  .350  0.14  1.36  2.20  3.16  4.60  0.72  0.92  1.00 22
+off_roader   4.20  1.86  1.92  2.60  0.68  .415  0.32  1.36  1.56  4.02  4.08  1.10  1.18  1.20 5
+"""
+_PROPORTIONS = {
+    body_type: tuple(float(number) for number in numbers)
+    for body_type, *numbers in (line.split() for line in _TABLE.strip().splitlines())
 }
-# fmt: on
 _COLUMNS = tuple(field.name for field in fields(Design))[2:17]
 
 # What the numbers above leave open: pillars behind the front door and the end of the side glass as
 # fractions between screen top and rear base, and the type's own equipment.
-_EQUIPMENT: dict[str, tuple[tuple[float, ...], float, dict[str, object]]] = {
+_EQUIPMENT: dict[str, tuple[tuple[float, ...], float, dict[str, Any]]] = {
     "sedan": ((0.40,), 1.0, {}),
     "hatchback": ((0.42, 0.85), 1.0, {}),
     "coupe": ((0.50,), 1.0, {"blend": 0.15, "plan_bow": 0.19, "lamps": "slim", "grille": "slim"}),
@@ -150,7 +153,7 @@ PROBE_TYPES = ("sedan", "hatchback", "coupe", "suv", "pickup", "van")
 
 
 def _nominal(body_type: str, name: str) -> Design:
-    measures = dict(zip(_COLUMNS, _PROPORTIONS[body_type], strict=True))
+    measures: dict[str, Any] = dict(zip(_COLUMNS, _PROPORTIONS[body_type], strict=True))
     fractions, glass_end, equipment = _EQUIPMENT[body_type]
     start, span = measures["screen_top"], measures["rear_base"] - measures["screen_top"]
     return Design(
@@ -159,7 +162,7 @@ def _nominal(body_type: str, name: str) -> Design:
         **measures,
         pillars=tuple(start + fraction * span for fraction in fractions),
         glass_end=start + glass_end * span,
-        **equipment,  # type: ignore[arg-type]
+        **equipment,
     )
 
 
@@ -191,7 +194,7 @@ def _vary(base: Design, rng: np.random.Generator) -> Design:
     height = base.height * rng.uniform(0.955, 1.045)
     lift = height - base.height
     stations = ("wheelbase", "front_overhang", "cowl", "screen_top", "roof_rear", "rear_base")
-    moved: dict[str, float] = {name: getattr(base, name) * scale for name in stations}
+    moved: dict[str, Any] = {name: getattr(base, name) * scale for name in stations}
     moved["front_overhang"] += rng.uniform(-0.05, 0.05)
     moved["wheelbase"] += rng.uniform(-0.07, 0.07)
     moved["cowl"] += rng.uniform(-0.10, 0.10)

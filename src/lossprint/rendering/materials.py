@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Material:
     clear: bool = False  # a clear pane instead: light passes straight through
 
 
-def _grey(value: float, roughness: float, **rest: float) -> Material:
+def _grey(value: float, roughness: float, **rest: Any) -> Material:
     return Material((value, value, value), roughness, **rest)
 
 

@@ -81,7 +81,9 @@ class Renderer:
             if not self.variant.startswith("scalar"):
                 window = (slice(0, size), slice(0, size))  # each new shape is compiled anew
             sensor = _sensor(camera, size, samples, window)
-            traced = np.asarray(mi.render(self._scene, sensor=sensor, seed=seed, spp=samples))
+            traced = np.asarray(
+                mi.render(self._scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples)
+            )
             radiance[window] = traced[..., :3]
         clean = layout.clean_ground(radiance, light.ground, shares)
         return Frame(layout.develop(clean, light.exposure), layout.mask_labels(shares))
@@ -149,7 +151,9 @@ class Renderer:
         self._label_parameters["sun.to_world"] = _facing(-towards)
         self._label_parameters.update()
         sensor = _sensor(camera, size, MASK_SAMPLES)
-        layers = np.asarray(mi.render(self._labels, sensor=sensor, seed=0, spp=MASK_SAMPLES))
+        layers = np.asarray(
+            mi.render(self._labels, sensor=sensor, seed=mi.UInt32(0), spp=MASK_SAMPLES)
+        )
         lit = layers[..., 0] * np.pi / towards[2]
         return layout.Shares(lit=lit, ground=layers[..., 1], covered=layers[..., 3])
 
@@ -169,7 +173,7 @@ def _sky(elevation: float) -> NDArray[np.float64]:
 
 def _radiance(emitter: Any, directions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Radiance [N, 3] that a distant emitter sends from unit directions [N, 3]."""
-    if mi.variant().startswith("scalar"):
+    if (mi.variant() or "").startswith("scalar"):
         interaction = mi.SurfaceInteraction3f()
         result = np.empty(directions.shape)
         for i, (x, y, z) in enumerate((-directions).tolist()):
@@ -245,6 +249,11 @@ def _sensor(
             },
         }
     )
+
+
+def _render(scene: Any, sensor: Any, seed: int, samples: int) -> NDArray[np.float32]:
+    """Radiance and coverage [H, W, 4]."""
+    return np.asarray(mi.render(scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples))
 
 
 def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:

@@ -14,7 +14,15 @@ from lossprint.rendering.geometry.mesh import (
     rod,
     with_mirror,
 )
-from lossprint.rendering.geometry.surface import Canvas, Shape, decal, disc, ribbon, rounded_box
+from lossprint.rendering.geometry.surface import (
+    Canvas,
+    Shape,
+    decal,
+    disc,
+    grown,
+    ribbon,
+    rounded_box,
+)
 
 Pieces = list[tuple[str, Mesh]]
 
@@ -78,9 +86,9 @@ def front_details(canvas: Canvas) -> Pieces:
     line = np.column_stack([seam, np.full_like(seam, bumper + 0.075)])
     pieces.append(("gap", ribbon(canvas, line, 0.010, view="front")))
     hood = d.length / 2 - np.array([0.22, 0.30, d.cowl - 0.02, d.cowl + 0.05])
-    edge = np.array([0.0, 0.66, 0.74, 0.70]) * d.width / 2
+    side = np.array([0.0, 0.66, 0.74, 0.70]) * d.width / 2
     hood[0] -= 0.02
-    outline = np.column_stack([hood, edge])
+    outline = np.column_stack([hood, side])
     if not d.cargo_height:
         pieces.append(("gap", with_mirror(ribbon(canvas, outline, 0.009, view="top"))))
     plate = rounded_box((-0.26, bumper - 0.075), (0.26, bumper + 0.035), 0.01)
@@ -173,9 +181,7 @@ def rear_details(canvas: Canvas) -> Pieces:
         shapes = [rounded_box((0.52 * width, z - half), (0.93 * width, z + half), 0.03, -0.05)]
     bounds = ((0.3 * width, bumper), (width, top + 0.15))
     for shape in shapes:
-        pieces.append(
-            ("gloss", with_mirror(rear(lambda y, z, f=shape: f(y, z) - 0.012, *bounds, 0.007)))
-        )
+        pieces.append(("gloss", with_mirror(rear(grown(shape, 0.012), *bounds, 0.007))))
         pieces.append(("tail", with_mirror(rear(shape, *bounds, 0.012))))
     if d.tails == "strip":
         band = rounded_box((-0.55 * width, z - 0.02), (0.55 * width, z + 0.02), 0.01)
@@ -242,7 +248,10 @@ def side_details(canvas: Canvas) -> Pieces:
 
     door = max(d.cowl + 0.14, d.front_axle + ARCH * d.wheel_radius + 0.10)
     last = d.rear_axle - ARCH * d.wheel_radius - 0.07
-    belt = lambda s: float(body.belt(np.array([s]))[0])  # noqa: E731
+
+    def belt(s: float) -> float:
+        return float(body.belt(np.array([s]))[0])
+
     edges = [door]
     edges += [pillar for pillar in d.pillars if pillar < last - 0.25]
     rear_edge = last if not (d.bed or d.cargo_height) else min(d.rear_base - 0.10, last)

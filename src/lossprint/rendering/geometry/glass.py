@@ -5,7 +5,7 @@ import numpy as np
 from lossprint.rendering.geometry.body import Body
 from lossprint.rendering.geometry.fields import Array, smooth_max
 from lossprint.rendering.geometry.mesh import Mesh, box, ellipsoid, join, rod, with_mirror
-from lossprint.rendering.geometry.surface import Canvas, decal
+from lossprint.rendering.geometry.surface import Canvas, decal, grown
 
 FRAME = 0.022  # the black frame around the glass
 
@@ -55,7 +55,7 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
         for offset, inset, material in ((0.006, 0.0, "trim"), (0.010, FRAME, "glass")):
             mesh = decal(
                 canvas,
-                lambda y, z, frame=frame, inset=inset: frame(y, z) + inset,
+                grown(frame, -inset),
                 low,
                 high,
                 view=view,

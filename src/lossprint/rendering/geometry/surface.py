@@ -42,6 +42,11 @@ def disc(u0: float, v0: float, radius: float) -> Shape:
     return lambda u, v: np.hypot(u - u0, v - v0) - radius
 
 
+def grown(shape: Shape, margin: float) -> Shape:
+    """A shape made larger by a margin on every side."""
+    return lambda u, v: shape(u, v) - margin
+
+
 class Canvas:
     """A shell seen along the axes: where rays through (u, v) of a view meet it.
 
