@@ -17,6 +17,7 @@ from lossprint.rendering.materials import Material, material_named
 VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
 MASK_SAMPLES = 9
+BLOCK = 32  # pixels; left to Mitsuba, blocks and with them the noise follow the thread count
 GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
 
 
@@ -95,7 +96,7 @@ class Renderer:
         }
         description: dict[str, Any] = {
             "type": "scene",
-            "integrator": {"type": "path", "max_depth": 3},
+            "integrator": {"type": "path", "max_depth": 3, "block_size": BLOCK},
             "environment": {
                 "type": "envmap",
                 "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
@@ -121,7 +122,12 @@ class Renderer:
         # share of ground, its red its share of lit ground, its alpha its share of any surface.
         labels: dict[str, Any] = {
             "type": "scene",
-            "integrator": {"type": "direct", "bsdf_samples": 0, "emitter_samples": 1},
+            "integrator": {
+                "type": "direct",
+                "bsdf_samples": 0,
+                "emitter_samples": 1,
+                "block_size": BLOCK,
+            },
             "sun": {
                 "type": "directional",
                 "irradiance": _color((1.0, 0.0, 0.0)),
