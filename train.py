@@ -3,11 +3,12 @@
 import hydra
 from omegaconf import DictConfig
 
-from lossprint.experiment import run_job
-
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
+    # Imported here because the rendering processes import this file again, and need no torch.
+    from lossprint.experiment import run_job
+
     return run_job(config)
 
 

@@ -51,7 +51,8 @@ def run_job(config: DictConfig) -> float | None:
         sys.exit(130)
     except Exception as error:
         job.note_failure(error)
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        message = f"[red]error:[/] {escape(str(error))}"
+        console.print(message, highlight=False, soft_wrap=True)
         if not isinstance(error, EXPECTED):
             console.print_exception()
         if job.multirun:
