@@ -75,6 +75,16 @@ def test_counts_equal_a_float64_search(dimensions):
         np.testing.assert_array_equal(matches, expected)
 
 
+def test_more_properties_than_are_compared_at_once():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(150, 4))
+    codes = np.stack([rng.permutation(150) % (2 + a) for a in range(35)], axis=1)
+    neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
+    expected = brute_force(points, codes, neighbors)
+    for matches in both_paths(points, codes, neighbors):
+        np.testing.assert_array_equal(matches, expected)
+
+
 def test_near_ties_are_settled_in_float64():
     """Points on a sphere about the query but for differences that float32 cannot hold."""
     rng = np.random.default_rng(0)

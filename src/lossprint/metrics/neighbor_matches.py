@@ -38,6 +38,14 @@ def count_matches(
     if space.coincident:
         sizes = np.stack([np.bincount(column)[column] for column in codes.T], axis=1)
         return neighbors * (sizes - 1) / (len(points) - 1)
+    matches = neighbors.astype(np.float64)  # of a property with one level, all neighbours match
+    several = codes.max(axis=0) > 0
+    if not several.any():
+        return matches
     if device.type == "cpu":
-        return count_matches_cpu(space, codes, neighbors)
-    return count_matches_torch(space, codes, neighbors, device=device)
+        matches[:, several] = count_matches_cpu(space, codes[:, several], neighbors[:, several])
+    else:
+        matches[:, several] = count_matches_torch(
+            space, codes[:, several], neighbors[:, several], device=device
+        )
+    return matches
