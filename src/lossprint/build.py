@@ -2,23 +2,16 @@
 
 import functools
 import hashlib
-import json
 import os
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.markup import escape
 
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
@@ -26,11 +19,8 @@ from lossprint.data.probe import ProbeSet, read_probe_set
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
-from lossprint.files import whole_file
 from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.rendering.dataset import ensure_set
-from lossprint.runs.record import load_record
-from lossprint.runs.summary import runs_summary
 from lossprint.runs.tracker import check_logger
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.context import ProbeContext
@@ -87,59 +77,6 @@ def plain(config: Any) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
-
-
-@dataclass(frozen=True)
-class Job:
-    """One call of an entry point: alone, or a job of a multirun.
-
-    Attributes:
-        multirun: whether it is one of several.
-        note: file in which a job of a multirun says how it ended, for the table at the end.
-    """
-
-    multirun: bool
-    note: Path | None
-
-    def note_run(self, folder: Path) -> None:
-        self._write({"run": str(folder)})
-
-    def note_failure(self, error: BaseException) -> None:
-        self._write({"error": f"{type(error).__name__}: {error}"})
-
-    def _write(self, content: dict[str, Any]) -> None:
-        if self.note is None:
-            return
-        content["overrides"] = list(HydraConfig.get().overrides.task)
-        with whole_file(self.note) as temporary:
-            temporary.write_text(json.dumps(content))
-
-
-def job() -> Job:
-    """The job that Hydra is running now."""
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return Job(False, None)
-    return Job(True, Path(hydra.sweep.dir) / f"{hydra.job.num:06d}.json")
-
-
-class SweepEnd(Callback):
-    """Ends a multirun: one table of all runs, then exit code 1 if any failed."""
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        notes = [
-            json.loads(path.read_text())
-            for path in sorted(Path(config.hydra.sweep.dir).glob("??????.json"))
-        ]
-        failed = [note for note in notes if "error" in note]
-        records = [load_record(note["run"]) for note in notes if "run" in note]
-        console = Console()
-        console.print(runs_summary(records, title=f"{len(records)} of {len(notes)} runs finished"))
-        for note in failed:
-            text = f"{' '.join(note['overrides'])}: {note['error']}"
-            console.print(f"[bold red]failed[/] {escape(text)}", highlight=False)
-        if failed:
-            sys.exit(1)
 
 
 TOP_LEVEL = (

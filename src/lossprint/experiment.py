@@ -21,6 +21,7 @@ from lossprint.models.embedder import Embedder
 from lossprint.runs.provenance import IMMATERIAL, differences, git_commit, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
 from lossprint.runs.tracker import log_training_files, track_training
+from lossprint.sweep import current_job
 from lossprint.training.context import ProbeContext
 from lossprint.training.datamodule import ImageDataModule
 from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test
@@ -43,7 +44,7 @@ def run_job(config: DictConfig) -> float | None:
         MAP@R on the unseen classes, so that Hydra's sweepers can optimise it; None if it failed.
     """
     console = Console()
-    job = build.job()
+    job = current_job()
     try:
         record = train(config, console, multirun=job.multirun)
     except (Interrupted, KeyboardInterrupt):

@@ -1,0 +1,85 @@
+"""A call of train.py, alone or as one job of a multirun, and what ends a multirun."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+
+from lossprint.files import whole_file
+from lossprint.runs.record import RunRecord, load_record
+from lossprint.runs.summary import runs_summary
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of train.py.
+
+    Attributes:
+        multirun: whether it is one of several.
+        note: file in which a job of a multirun says how it ended. Jobs may run in other processes
+            or on other machines, so the end of a sweep reads files.
+    """
+
+    multirun: bool
+    note: Path | None
+
+    def note_run(self, folder: Path) -> None:
+        self._write({"run": str(folder)})
+
+    def note_failure(self, error: BaseException) -> None:
+        self._write({"error": f"{type(error).__name__}: {error}"})
+
+    def _write(self, content: dict[str, Any]) -> None:
+        if self.note is None:
+            return
+        content["overrides"] = list(HydraConfig.get().overrides.task)
+        with whole_file(self.note) as temporary:
+            temporary.write_text(json.dumps(content))
+
+
+def current_job() -> Job:
+    """The job that Hydra is running now."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return Job(False, None)
+    return Job(True, Path(hydra.sweep.dir) / f"{hydra.job.num:06d}.json")
+
+
+class SweepEnd(Callback):
+    """Ends a multirun: one table of all runs, the comparison, exit code 1 if any run failed."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        notes = [
+            json.loads(path.read_text())
+            for path in sorted(Path(config.hydra.sweep.dir).glob("??????.json"))
+        ]
+        failed = [note for note in notes if "error" in note]
+        records = [load_record(note["run"]) for note in notes if "run" in note]
+        console = Console()
+        console.print(runs_summary(records, title=f"{len(records)} of {len(notes)} runs finished"))
+        for note in failed:
+            text = f"{' '.join(note['overrides'])}: {note['error']}"
+            console.print(f"[bold red]failed[/] {escape(text)}", highlight=False, soft_wrap=True)
+        if config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
+            compare_losses(records, config)
+        if failed:
+            sys.exit(1)
+
+
+def compare_losses(records: list[RunRecord], config: DictConfig) -> None:
+    """What analyze.py does by itself, over the runs of a sweep and with the sweep's logger."""
+    from lossprint.comparison import run_comparison  # needed only here, and takes seconds
+
+    folders = ",".join(f'"{record.folder.resolve()}"' for record in records)
+    analysis = compose("analyze", [f"runs=[{folders}]", f"output_root={config.output_root}"])
+    analysis.logger = config.logger
+    run_comparison(analysis)
