@@ -21,6 +21,20 @@ def check_images(images: Tensor, **others: Tensor | None) -> None:
             )
 
 
+def check_noise(noise: Tensor, images: Tensor) -> None:
+    """Noise must hold S draws for each image: [N, S, C, H, W].
+
+    Raises:
+        ValueError: otherwise, naming its shape and the right one.
+    """
+    count, *shape = images.shape
+    if noise.ndim != 5 or len(noise) != count or list(noise.shape[2:]) != shape:
+        raise ValueError(
+            f"noise must be [N, S, C, H, W] = [{count}, S, {', '.join(map(str, shape))}], not "
+            f"{list(noise.shape)}"
+        )
+
+
 def check_embeddings(embeddings: object, count: int) -> None:
     """A model's output must be [count, D].
 

@@ -7,20 +7,26 @@ the copies and clipped at a percentile.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lossprint.saliency.checks import check_images
-from lossprint.saliency.distances import Score, resolve_distance
+from lossprint.saliency.batching import Batches, fitting_size
+from lossprint.saliency.checks import check_images, check_noise
+from lossprint.saliency.distances import resolve_distance
+from lossprint.saliency.folding import folded
+from lossprint.saliency.input_gradient import InputGradient
 from lossprint.saliency.noise import ImageId, content_ids, shared_noise
 from lossprint.saliency.normalization import clip_to_percentile
 from lossprint.saliency.preparation import (
+    Precision,
     computing_dtype,
     device_of,
     embed,
     evaluation_copy,
+    fast_dtype,
 )
 
 
@@ -38,6 +44,7 @@ def saliency_maps(
     seed: int = 0,
     image_ids: Sequence[ImageId] | None = None,
     reference: Tensor | None = None,
+    precision: Precision = "exact",
     batch_size: int | None = None,
 ) -> Tensor:
     """Where each image would have to change for its embedding to move, [N, H, W] in [0, 1].
@@ -63,7 +70,10 @@ def saliency_maps(
             one where models see an image through different preprocessing.
         reference: an image [C, H, W] to whose embedding the distance is taken, in place of the
             baseline: what makes an image similar to this other one.
-        batch_size: noisy copies in a batch; by default chosen to fit the device.
+        precision: "exact" computes in float32 (float64 for a float64 model); "fast" in float16
+            where the device has it, scaled so that no gradient vanishes, else in float32.
+        batch_size: noisy copies in a batch; by default chosen to fit the device. Where memory
+            runs out it is halved, and that is warned of once.
 
     Returns:
         Maps on the device of `images`, float32 (float64 for a float64 model).
@@ -74,11 +84,42 @@ def saliency_maps(
     """
     check_images(images, baseline=baseline, reference=reference)
     score = resolve_distance(distance)
+    if noise is not None:
+        check_noise(noise, images)
+        samples = noise.shape[1]
     draws = _noise_source(images, noise, generator, seed, image_ids, samples)
-    with evaluation_copy(model) as network:
-        embedded = baseline if reference is None else reference
-        sums = _summed_gradients(network, images, embedded, score, draws, noise_level, batch_size)
-    return clip_to_percentile(sums, percentile)
+    if precision not in ("exact", "fast"):
+        raise ValueError(f"unknown precision {precision!r}: use exact or fast")
+    device = device_of(model, images.device)
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+        evaluation_copy(model) as network,
+    ):
+        dtype = computing_dtype(model)
+        other = (baseline if reference is None else reference).to(device, dtype).unsqueeze(0)
+        with torch.no_grad():
+            target = embed(network, other)[0]
+        network = folded(network, other)
+        if precision == "fast":
+            dtype = fast_dtype(device)
+        gradient = InputGradient(network.to(dtype), partial(score, reference=target), dtype, device)
+        size = (
+            batch_size
+            if batch_size is not None
+            else fitting_size(gradient.channel_mean, images[:1].to(device).expand(2, -1, -1, -1))
+        )
+        batches = Batches(gradient.channel_mean, size)
+        maps = torch.cat(
+            [
+                _summed_gradients(batches, images, rows, draws, noise_level).to(images.device)
+                for rows in _blocks(len(images), samples, size)
+            ]
+        )
+    for n in (~maps.isfinite().all(2).all(1)).nonzero():
+        raise ValueError(f"the gradient of image {int(n)} is not finite")
+    return clip_to_percentile(maps, percentile)
 
 
 DrawNoise = Callable[[int], Tensor]
@@ -96,22 +137,15 @@ def _noise_source(
     """Where draws come from: given, from one generator in sequence, or by image identity.
 
     Raises:
-        ValueError: noise of a wrong shape or given beside a generator, fewer than one sample, as
+        ValueError: noise given beside a generator, fewer than one sample, as
             many identities as there are not images.
     """
     shape = images.shape[1:]
-    if noise is not None:
-        if generator is not None:
-            raise ValueError("give either noise or a generator to draw it from, not both")
-        if noise.ndim != 5 or len(noise) != len(images) or noise.shape[2:] != shape:
-            raise ValueError(
-                f"noise must be [N, S, C, H, W] = [{len(images)}, S, "
-                f"{', '.join(map(str, shape))}], not {list(noise.shape)}"
-            )
-        samples = noise.shape[1]
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
     if noise is not None:
+        if generator is not None:
+            raise ValueError("give either noise or a generator to draw it from, not both")
         return noise.__getitem__
     if generator is not None:
         return lambda _: torch.randn(
@@ -124,27 +158,19 @@ def _noise_source(
 
 
 def _summed_gradients(
-    network: nn.Module,
-    images: Tensor,
-    embedded: Tensor,
-    score: Score,
-    draws: DrawNoise,
-    noise_level: float,
-    batch_size: int | None,
+    batches: Batches, images: Tensor, rows: range, draws: DrawNoise, noise_level: float
 ) -> Tensor:
-    """Over the copies of each image, the sum of |mean over channels of the gradient|, [N, H, W]."""
-    dtype = computing_dtype(network)
-    device = device_of(network, images.device)
-    sums = torch.zeros(len(images), *images.shape[2:], dtype=dtype, device=images.device)
-    with torch.no_grad():
-        reference = embed(network, embedded[None].to(device, dtype))[0]
-    for n, image in enumerate(images.to(device, dtype)):
-        copies = image + noise_level * (image.max() - image.min()) * draws(n).to(device, dtype)
-        for part in copies.split(batch_size or len(copies)):
-            part.requires_grad_()
-            total = score(embed(network, part), reference).sum()
-            (gradient,) = torch.autograd.grad(total, part)
-            sums[n] += gradient.mean(1).abs().sum(0)
-        if not sums[n].isfinite().all():
-            raise ValueError(f"the gradient of image {n} is not finite")
-    return sums
+    """For some images the sum over copies of |mean over channels of the gradient|, [n, H, W]."""
+    copies = []
+    for row in rows:
+        image, noise = images[row], draws(row)
+        image = image.to(noise.device)
+        copies.append(image + noise_level * (image.max() - image.min()) * noise)
+    gradients = batches(torch.cat(copies))
+    return gradients.abs().unflatten(0, (len(rows), -1)).sum(1)
+
+
+def _blocks(images: int, samples: int, batch_size: int) -> list[range]:
+    """Images whose copies are made at once: as many as one batch takes, at least one."""
+    step = max(1, batch_size // samples)
+    return [range(start, min(start + step, images)) for start in range(0, images, step)]

@@ -1,0 +1,154 @@
+"""Other attributions of the same scalar, through Captum, one word each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from lossprint.saliency.checks import check_images
+from lossprint.saliency.distances import Score, resolve_distance
+from lossprint.saliency.normalization import clip_to_percentile
+from lossprint.saliency.preparation import computing_dtype, device_of, embed, evaluation_copy
+
+OCCLUSION_WINDOWS = 16
+"""Windows that fit side by side into an image; they overlap by half."""
+
+
+def attribution_maps(
+    model: nn.Module,
+    images: Tensor,
+    *,
+    method: str,
+    distance: str | Callable[..., Any],
+    baseline: Tensor,
+    reference: Tensor | None = None,
+    percentile: float = 99.0,
+) -> Tensor:
+    """Maps [N, H, W] in [0, 1] by another method than the study's, of the same distance.
+
+    All take the mean with its sign over the channels and then the absolute value, as
+    `saliency_maps` does, and clip at the same percentile.
+
+    Args:
+        model: images [M, C, H, W] to embeddings [M, D]; it comes back as it was.
+        images: [N, C, H, W], preprocessed.
+        method: "saliency", the plain gradient; "integrated_gradients" from the baseline, 50
+            steps; "occlusion" by windows of the baseline, a sixteenth of the image wide;
+            "grad_cam" on the last feature map of more than one pixel, which is interpolated.
+        distance: as for `saliency_maps`.
+        baseline: one black image [C, H, W], preprocessed.
+        reference: the image [C, H, W] whose embedding the distance is taken to; by default the
+            baseline.
+        percentile: of each map, what becomes 1.
+
+    Raises:
+        ValueError: an unknown method, wrong shapes, or Grad-CAM of a network without a
+            convolution that gives more than one pixel.
+    """
+    if method not in METHODS:
+        raise ValueError(f"unknown attribution {method!r}: use one of {', '.join(METHODS)}")
+    check_images(images, baseline=baseline, reference=reference)
+    score = resolve_distance(distance)
+    dtype, device = computing_dtype(model), device_of(model, images.device)
+    with torch.inference_mode(False), torch.enable_grad(), evaluation_copy(model) as network:
+        black = baseline.to(device, dtype).unsqueeze(0)
+        other = black if reference is None else reference.to(device, dtype).unsqueeze(0)
+        with torch.no_grad():
+            target = embed(network, other)[0]
+        scalar = _Scalar(network, score, target)
+        maps = [
+            METHODS[method](scalar, image.to(device, dtype).unsqueeze(0), black)
+            .detach()
+            .mean(1)
+            .abs()
+            for image in images
+        ]
+    return clip_to_percentile(torch.cat(maps).to(images.device), percentile)
+
+
+class _Scalar(nn.Module):
+    """Images [M, C, H, W] to the distance of their embeddings, [M]."""
+
+    def __init__(self, network: nn.Module, score: Score, target: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.score = score
+        self.target = target
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.score(embed(self.network, images), self.target)
+
+
+# Captum is imported where it is used: it takes a second, which the study's method need not wait.
+
+
+def _saliency(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+    from captum.attr import Saliency
+
+    return Saliency(scalar).attribute(image.clone().requires_grad_(), abs=False)
+
+
+def _integrated_gradients(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+    from captum.attr import IntegratedGradients
+
+    return IntegratedGradients(scalar).attribute(
+        image, baselines=baseline, n_steps=50, internal_batch_size=10
+    )
+
+
+def _occlusion(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+    from captum.attr import Occlusion
+
+    channels, height, width = image.shape[1:]
+    window = (channels, *(max(1, side // OCCLUSION_WINDOWS) for side in (height, width)))
+    strides = (channels, *(max(1, side // 2) for side in window[1:]))
+    with torch.no_grad():
+        return Occlusion(scalar).attribute(
+            image,
+            sliding_window_shapes=window,
+            strides=strides,
+            baselines=baseline,
+            perturbations_per_eval=16,
+        )
+
+
+def _grad_cam(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+    from captum.attr import LayerGradCam
+
+    layer = _last_stage(scalar, image)
+    maps = LayerGradCam(scalar, layer).attribute(image.clone().requires_grad_())
+    return interpolate(maps, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _last_stage(scalar: _Scalar, image: Tensor) -> nn.Module:
+    """The last module to give a feature map [1, K, h, w] of more than one pixel."""
+    stages: list[nn.Module] = []
+
+    def note(module: nn.Module, _: Any, output: Any) -> None:
+        if (
+            isinstance(output, Tensor)
+            and output.ndim == 4
+            and output.shape[2] * output.shape[3] > 1
+        ):
+            stages.append(module)
+
+    handles = [module.register_forward_hook(note) for module in scalar.network.modules()]
+    try:
+        with torch.no_grad():
+            scalar(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not stages:
+        raise ValueError("Grad-CAM needs a feature map [N, K, h, w]; this network gives none")
+    return stages[-1]
+
+
+METHODS: dict[str, Callable[[_Scalar, Tensor, Tensor], Tensor]] = {
+    "saliency": _saliency,
+    "integrated_gradients": _integrated_gradients,
+    "occlusion": _occlusion,
+    "grad_cam": _grad_cam,
+}

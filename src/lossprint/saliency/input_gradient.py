@@ -1,0 +1,74 @@
+"""The gradient of a score with respect to a network's input, averaged over the channels."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lossprint.saliency.preparation import embed
+
+LARGEST_DIRECTION = 256.0
+"""What the largest gradient at an embedding is scaled to before a backward pass in float16."""
+
+SMALLEST_SCALE = 2.0**-16
+
+
+class InputGradient:
+    """Computes channel means of input gradients, in the dtype and on the device of a network.
+
+    The score and its gradient at the embedding are always of at least single precision. In
+    float16 each copy's gradient is scaled by a power of two on its way down and back at the end,
+    so that small gradients do not vanish; where one overflows, all are scaled down and repeated.
+
+    Args:
+        network: frozen, images [M, C, H, W] to embeddings [M, D].
+        score: embeddings [M, D] to one number each, [M].
+        dtype: of the network's weights.
+        device: of the network's weights.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        score: Callable[[Tensor], Tensor],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.network = network
+        self.score = score
+        self.dtype = dtype
+        self.device = device
+        self.score_dtype = torch.promote_types(dtype, torch.float32)
+
+    def channel_mean(self, images: Tensor) -> Tensor:
+        """Images [M, C, H, W] to [M, H, W], at least float32.
+
+        Raises:
+            ValueError: an output that is not [M, D], or that does not depend on the images.
+        """
+        images = images.to(
+            self.device, self.dtype, memory_format=torch.channels_last
+        ).requires_grad_()
+        embeddings = embed(self.network, images)
+        if not embeddings.requires_grad:
+            raise ValueError("the model's embeddings carry no gradient back to its images")
+        direction = self._direction(embeddings)
+        if self.dtype != torch.float16:
+            (gradient,) = torch.autograd.grad(embeddings, images, direction)
+            return gradient.mean(1)
+
+        largest = direction.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
+        scale = (LARGEST_DIRECTION / largest).log2().floor().exp2()
+        while True:
+            scaled = (direction * scale[:, None]).to(self.dtype)
+            (gradient,) = torch.autograd.grad(embeddings, images, scaled, retain_graph=True)
+            mean = gradient.mean(1, dtype=self.score_dtype)
+            if mean.isfinite().all() or scale.max() * largest.max() < SMALLEST_SCALE:
+                return mean / scale[:, None, None]
+            scale = scale / 64
+
+    def _direction(self, embeddings: Tensor) -> Tensor:
+        """Gradient of the score at the embeddings, [M, D]."""
+        leaf = embeddings.detach().to(self.score_dtype).requires_grad_()
+        (direction,) = torch.autograd.grad(self.score(leaf).sum(), leaf)
+        return direction
