@@ -66,10 +66,10 @@ class Studio:
 
 
 def build(design: Design | MeshDesign, size: int) -> Car:
-    """The geometry of a design, finer where the images are large."""
+    """The geometry of a design for images of a size: its triangles are about a pixel wide."""
     if isinstance(design, MeshDesign):
         return load_car(design)
-    return build_car(design, cell=0.04 if size < 128 else 0.025)
+    return build_car(design, cell=min(0.06, max(0.025, 4.0 / size)))
 
 
 def open_studio(
