@@ -1,5 +1,6 @@
 """Miniature copies of the benchmarks, in the formats that their authors publish."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ def write_image(
     Image.fromarray(pixels.squeeze() if bands == 1 else pixels, mode).save(path, quality=95)
 
 
-def cars_stanford(root: Path, classes: list[int]) -> None:
+def cars_stanford(root: Path, classes: list[int], class_names: Sequence[str] = CARS) -> None:
     """`car_ims/` and `cars_annos.mat`; image i is of class `classes[i]`, counted from one."""
     annotations = np.zeros(
         len(classes), dtype=[("relative_im_path", "O"), ("class", "O"), ("test", "O")]
@@ -28,7 +29,7 @@ def cars_stanford(root: Path, classes: list[int]) -> None:
         file = f"car_ims/{i + 1:06d}.jpg"
         annotations[i] = (file, label, i % 2)
         write_image(root / file, 10 * label)
-    names = np.array(CARS, dtype=object)
+    names = np.array(class_names, dtype=object)
     savemat(root / "cars_annos.mat", {"annotations": annotations[None], "class_names": names[None]})
 
 

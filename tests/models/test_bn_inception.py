@@ -25,7 +25,7 @@ def original() -> nn.Module:
     return network.eval()
 
 
-def caffe_images(size: int, count: int = 2) -> torch.Tensor:
+def caffe_images(size: int, count: int = 1) -> torch.Tensor:
     return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1)) * 60
 
 
@@ -65,7 +65,7 @@ def test_any_size_gives_pooled_features(size: int) -> None:
     network = BNInception(num_classes=None).eval()
     images = caffe_images(size).requires_grad_()
     features = network(images)
-    assert features.shape == (2, 1024)
+    assert features.shape == (1, 1024)
     features.sum().backward()
     assert torch.isfinite(features).all()
     assert torch.isfinite(images.grad).all()
