@@ -45,7 +45,7 @@ def test_same_seed_same_weights_and_global_state_untouched() -> None:
 
 @pytest.mark.parametrize("freeze", [True, False])
 def test_frozen_batchnorm_keeps_its_statistics_in_training(freeze: bool) -> None:
-    model = Embedder(small_backbone(), 5, freeze_batchnorm=freeze).train()
+    model = Embedder(small_backbone(), 5, freeze_batchnorm=freeze)
     norm = model.backbone.network[1]
     model(images()).sum().backward()
     assert torch.equal(norm.running_mean, torch.zeros(8)) == freeze

@@ -33,6 +33,7 @@ class Embedder(nn.Module):
         self.backbone = backbone
         self.embedding = nn.Linear(backbone.num_features, embedding_size)
         self.freeze_batchnorm = freeze_batchnorm
+        self.train()  # a trainer that never calls it must find BatchNorm frozen, too
 
     @property
     def embedding_size(self) -> int:
