@@ -354,6 +354,13 @@ def test_samples_follow_from_the_noise_target(what, tmp_path):
         complete(tmp_path / "set", **{**wanted, "noise_db": 25.0}, count=6)
 
 
+def test_a_sets_samples_do_not_depend_on_its_count(what, tmp_path):
+    # At 24 samples the first scene alone would reach this target, the pilot's six do not.
+    wanted = {**what, "samples": None, "noise_db": 19.8}
+    assert make(tmp_path / "one", wanted, count=1).samples == 32
+    assert make(tmp_path / "eight", wanted, count=8).samples == 32
+
+
 @pytest.mark.parametrize("exponent", [1.0, 1.5, 2.0])
 def test_the_first_sufficient_number_of_samples_is_found(exponent):
     def psnr(samples: int) -> float:

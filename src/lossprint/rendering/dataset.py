@@ -12,7 +12,7 @@ that holds more than was asked for, a reader takes the first rows.
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from lossprint.rendering.frame_files import (
 from lossprint.rendering.noise import PILOT_SCENES, run_pilot
 from lossprint.rendering.processes import spread
 from lossprint.rendering.progress import frames_progress
-from lossprint.rendering.sampling import Scene, Scenes
+from lossprint.rendering.sampling import Scene
 from lossprint.rendering.shards import Shard
 from lossprint.rendering.specification import (
     SetSpecification,
@@ -131,7 +131,7 @@ def render_set(
     share = shard.frames(len(scenes))
     missing = missing_frames(folder, share, specification.size, thorough=True)
     if missing or held is None:
-        held = _begin(folder, specification, held, scenes, variant, workers, backend)
+        held = _begin(folder, specification, held, variant, workers, backend)
         _render(
             folder,
             [scenes[frame] for frame in missing],
@@ -175,7 +175,6 @@ def _begin(
     folder: Path,
     specification: SetSpecification,
     held: dict[str, Any] | None,
-    scenes: Scenes,
     variant: str,
     workers: int | None,
     backend: Backend,
@@ -194,7 +193,7 @@ def _begin(
     if specification.noise_db is not None:
         maker = backend.renderer(variant, threads=None)
         samples = _find_samples(
-            specification, scenes, specification.noise_db, maker, workers=0 if workers == 0 else 1
+            specification, specification.noise_db, maker, workers=0 if workers == 0 else 1
         )
     store(folder, {**specification.identity(), "samples": samples, "variant": variant})
     held = _held(folder, specification)  # of processes that begin at once, all follow the last
@@ -204,15 +203,15 @@ def _begin(
 
 def _find_samples(
     specification: SetSpecification,
-    scenes: Scenes,
     noise_db: float,
     make_renderer: MakeRenderer,
     workers: int,
 ) -> int:
-    """The number of samples for the wanted noise, from a pilot on the set's first scenes."""
-    pilot = [scenes[frame] for frame in range(min(PILOT_SCENES, len(scenes)))]
+    """The number of samples for the wanted noise, from a pilot that no count changes."""
+    drawn, _ = replace(specification, count=PILOT_SCENES, interventions=False).scenes()
+    pilot = [drawn[frame] for frame in range(PILOT_SCENES)]
     studio = partial(
-        open_studio, make_renderer, specification.designs, specification.size, keep=len(pilot)
+        open_studio, make_renderer, specification.designs, specification.size, keep=PILOT_SCENES
     )
     tasks = [(pilot, noise_db)]
 
