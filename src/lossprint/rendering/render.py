@@ -147,7 +147,8 @@ class Renderer:
         self._labels = mi.load_dict(labels)
         self._label_parameters = mi.traverse(self._labels)
         vertices = np.concatenate([part.vertices for part in car.parts])
-        self._outline = vertices[::7].astype(np.float64)
+        stride = 7 if len(vertices) > 7000 else 1  # enough to frame the car by
+        self._outline = vertices[::stride].astype(np.float64)
         self._car = car
 
     def _shares(

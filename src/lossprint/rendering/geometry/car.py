@@ -27,8 +27,8 @@ from lossprint.rendering.geometry.wheels import WIDTH, wheel
 class Part:
     """All triangles of one material.
 
-    vertices [V, 3] float32 metres, faces [F, 3] uint32 wound counter-clockwise from outside,
-    normals [V, 3] float32 of unit length.
+    vertices [V, 3] float32 metres, faces [F, 3] uint32 wound either way (materials are
+    two-sided), normals [V, 3] float32 of unit length, out of the car.
     """
 
     name: str

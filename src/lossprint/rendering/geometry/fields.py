@@ -67,7 +67,10 @@ def polygon_distance(points: Array, polygon: Array) -> Array:
 
 
 class Profile:
-    """Signed distance to a polygon in a plane, tabulated on a grid behind a cubic spline."""
+    """Signed distance to a polygon in a plane, tabulated on a grid behind a cubic spline.
+
+    The table reaches `margin` beyond the polygon and keeps its border's values farther out.
+    """
 
     def __init__(self, polygon: Array, *, cell: float = 0.03, margin: float = 0.45) -> None:
         self.polygon = polygon

@@ -13,7 +13,10 @@ Faces = NDArray[np.int64]
 
 @dataclass
 class Mesh:
-    """Vertices [V, 3], faces [F, 3] wound counter-clockwise from outside, normals [V, 3]."""
+    """Vertices [V, 3], faces [F, 3] and normals [V, 3], which point out of the solid.
+
+    Faces may be wound either way: materials are two-sided, and the normals tell the outside.
+    """
 
     vertices: Array
     faces: Faces

@@ -1,0 +1,197 @@
+"""What surrounds the car: colours, camera, light, tone and masks against independent oracles."""
+
+import colorsys
+
+import numpy as np
+import pytest
+
+from lossprint.rendering import scene
+
+PROPERTIES = {
+    "rotation_z": 30.0,
+    "color_hue": 0.6,
+    "color_sat": 0.8,
+    "color_val": 0.7,
+    "bg_color_hue": 0.1,
+    "bg_color_sat": 0.4,
+    "bg_color_val": 0.6,
+    "camera_loc_z": 1.6,
+    "sun_elevation": 40.0,
+    "sun_rotation": 45.0,
+}
+SUN = np.array([3.0, 2.7, 2.2])
+
+
+def _sky() -> np.ndarray:
+    azimuth, elevation = scene.directions()
+    glow = np.where(elevation > 0, 0.2 + 0.1 * np.cos(azimuth) * np.cos(elevation), 0.0)
+    return glow[..., None] * np.array([0.8, 1.0, 1.4])
+
+
+def _light(**changes: float) -> scene.Light:
+    return scene.compose_light(_sky(), SUN, PROPERTIES | changes)
+
+
+def _outline() -> np.ndarray:
+    corners = [(x, y, z) for x in (-2.3, 2.3) for y in (-0.9, 0.9) for z in (0.0, 1.4)]
+    return np.array(corners)
+
+
+@pytest.mark.parametrize("hsv", [(0.0, 1.0, 1.0), (0.37, 0.4, 0.8), (0.9, 0.0, 0.5), (0.66, 1, 0)])
+def test_hue_saturation_and_value_mean_what_srgb_means(hsv: tuple[float, float, float]):
+    encoded = np.array(colorsys.hsv_to_rgb(*hsv))
+    np.testing.assert_allclose(scene.linear_to_srgb(scene.hsv_to_linear(*hsv)), encoded, atol=1e-6)
+
+
+def test_srgb_of_middle_grey_and_back():
+    assert scene.srgb_to_linear(np.array(0.5)) == pytest.approx(0.21404, abs=1e-5)
+    values = np.linspace(0.0, 1.0, 256)
+    np.testing.assert_allclose(
+        scene.linear_to_srgb(scene.srgb_to_linear(values)), values, atol=1e-6
+    )
+
+
+def test_the_ground_keeps_just_below_white():
+    white = scene.ground_color(PROPERTIES | {"bg_color_sat": 0.0, "bg_color_val": 1.0})
+    np.testing.assert_allclose(white, 0.9)
+
+
+def test_the_sun_stands_where_its_properties_say():
+    behind_camera = PROPERTIES | {"rotation_z": 0.0, "sun_rotation": 0.0, "sun_elevation": 30.0}
+    np.testing.assert_allclose(
+        scene.sun_direction(behind_camera), [np.sqrt(0.75), 0.0, 0.5], atol=1e-12
+    )
+    left = scene.sun_direction(behind_camera | {"sun_rotation": 90.0})
+    np.testing.assert_allclose(left, [0.0, np.sqrt(0.75), 0.5], atol=1e-12)
+    # A turned car sees camera and sun move the other way, together.
+    turned = scene.sun_direction(behind_camera | {"rotation_z": 90.0})
+    np.testing.assert_allclose(turned, [0.0, -np.sqrt(0.75), 0.5], atol=1e-12)
+
+
+def _projected(camera: scene.Camera, points: np.ndarray) -> np.ndarray:
+    """Points in the picture [N, 2], its edges at −1 and 1, by a projection matrix."""
+    origin, target = np.array(camera.origin), np.array(camera.target)
+    z = (origin - target) / np.linalg.norm(origin - target)
+    x = np.cross([0.0, 0.0, 1.0], z)
+    x /= np.linalg.norm(x)
+    view = (points - origin) @ np.stack([x, np.cross(z, x), z], axis=1)
+    return view[:, :2] / -view[:, 2:] / np.tan(np.radians(camera.fov) / 2)
+
+
+@pytest.mark.parametrize("yaw", [0.0, 35.0, 90.0, 200.0])
+@pytest.mark.parametrize("height", [0.8, 3.2])
+def test_the_camera_frames_the_car_from_every_side(yaw: float, height: float):
+    properties = PROPERTIES | {"rotation_z": yaw, "camera_loc_z": height}
+    camera = scene.fit_camera(_outline(), properties)
+    assert camera.origin[2] == height
+    assert np.hypot(*camera.origin[:2]) == pytest.approx(scene.CAMERA_DISTANCE)
+    reach = np.abs(_projected(camera, _outline())).max()
+    assert reach <= 1 / 1.10 + 1e-9
+    assert reach > (0.55 if yaw == 0.0 else 0.88)
+
+
+def test_framing_follows_rotation_and_camera_height_alone():
+    others = [name for name in PROPERTIES if name not in ("rotation_z", "camera_loc_z")]
+    camera = scene.fit_camera(_outline(), PROPERTIES)
+    for name in others:
+        assert scene.fit_camera(_outline(), PROPERTIES | {name: 0.33}) == camera
+
+
+def test_the_ground_has_the_radiance_that_the_light_gives_it():
+    light = _light()
+    azimuth, elevation = scene.directions()
+    rows, columns = azimuth.shape
+    solid_angle = np.cos(elevation) * (np.pi / rows) * (2 * np.pi / columns)
+    weight = np.where(elevation > 0, np.sin(elevation) * solid_angle, 0.0)
+    sky = (light.environment * weight[..., None]).sum(axis=(0, 1))
+    irradiance = sky + light.sun * np.sin(np.radians(40.0))
+    expected = scene.ground_color(PROPERTIES) * irradiance / np.pi
+    np.testing.assert_allclose(light.ground, expected, rtol=1e-6)
+
+
+def test_backdrop_and_ground_meet_without_a_seam():
+    light = _light()
+    rows, columns = scene.ENVIRONMENT_SHAPE
+    behind = 0  # azimuth 180°
+    np.testing.assert_allclose(light.environment[rows // 2, behind], light.ground)
+    np.testing.assert_allclose(light.environment[rows // 2 - 1, behind], light.ground, rtol=0.02)
+    higher = light.environment[rows // 2 - 8, columns - 1]
+    assert (higher < light.environment[rows // 2 - 1, behind]).all()
+
+
+def test_exposure_follows_the_suns_elevation_alone():
+    # The caller's sky does not change here; the sun's height must still change the exposure.
+    exposure = _light().exposure
+    for name in set(PROPERTIES) - {"sun_elevation"}:
+        assert _light(**{name: 0.33}).exposure == pytest.approx(exposure, rel=1e-3)
+    assert _light(sun_elevation=15.0).exposure > 1.05 * exposure
+
+
+def test_tone_curve_is_srgb_below_its_shoulder_and_rises_throughout():
+    ramp = np.repeat(np.linspace(0.0, 4.0, 400)[None, :, None], 3, axis=2)
+    shown = scene.develop(ramp, 1.0)[0, :, 0].astype(int)
+    assert (np.diff(shown) >= 0).all()
+    assert shown[-1] <= 255
+    grey = scene.develop(np.full((1, 1, 3), 0.09), 2.0)
+    assert grey[0, 0, 0] == round(255 * (1.055 * 0.18 ** (1 / 2.4) - 0.055))
+
+
+def _shares(lit: list[float], ground: list[float], covered: list[float]) -> scene.Shares:
+    return scene.Shares(*(np.array([row]) for row in (lit, ground, covered)))
+
+
+def test_each_pixel_takes_the_label_of_its_largest_share():
+    # sky; lit ground; car; shadow; car against sky; ground mostly lit; shadow mostly
+    lit = [0.0, 1.0, 0.0, 0.0, 0.0, 0.6, 0.2]
+    ground = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.9]
+    covered = [0.0, 1.0, 1.0, 1.0, 0.6, 1.0, 1.0]
+    labels = scene.mask_labels(_shares(lit, ground, covered))
+    np.testing.assert_array_equal(labels, [[0, 0, 1, 2, 1, 0, 2]])
+
+
+def test_paths_are_traced_only_around_car_and_shadow():
+    size = 100
+    covered = np.ones((size, size))
+    covered[:40] = 0.0
+    ground, lit = covered.copy(), covered.copy()
+    assert scene.busy_window(scene.Shares(lit, ground, covered)) is None
+    ground[50:60, 30:70] = 0.0
+    lit[50:62, 30:80] = 0.0
+    assert scene.busy_window(scene.Shares(lit, ground, covered)) == (
+        slice(42, 70),
+        slice(22, 88),
+    )
+
+
+def test_cleaning_touches_open_ground_alone():
+    rng = np.random.default_rng(0)
+    size = 60
+    truth = np.array([0.4, 0.5, 0.6])
+    radiance = truth * (1.0 + 0.05 * rng.standard_normal((size, size, 1)))
+    radiance[:20] = 3.0  # the car
+    radiance[40:55, 10:50] *= 0.3  # its shadow
+    radiance[30, 30] = 50.0  # a speck
+    ground = np.ones((size, size))
+    ground[:20] = 0.0
+    before = radiance.copy()
+    shares = scene.Shares(ground, ground, np.ones((size, size)))
+    cleaned = scene.clean_ground(radiance, truth, shares)
+    np.testing.assert_array_equal(radiance, before)
+    np.testing.assert_array_equal(cleaned[:20], before[:20])
+    np.testing.assert_allclose(cleaned[43:52, 13:47], before[43:52, 13:47], rtol=1e-12)
+    error = np.abs(cleaned / truth - 1.0)
+    assert error[24:27].max() < 0.01
+    assert error[30, 30].max() <= 0.2 + 1e-9
+
+
+def test_an_empty_stage_is_ground_below_the_horizon_and_backdrop_above():
+    light = _light()
+    camera = scene.fit_camera(_outline(), PROPERTIES)
+    stage = scene.empty_stage(light, camera, 48)
+    np.testing.assert_allclose(stage[-1], np.broadcast_to(light.ground, (48, 3)))
+    assert (stage[0] < light.ground).all()
+    assert (stage[0] > 0.5 * light.ground).all()
+    horizon = np.flatnonzero(np.isclose(stage[:, 24], light.ground).all(axis=1))[0]
+    low = scene.fit_camera(_outline(), PROPERTIES | {"camera_loc_z": 0.8})
+    lower = scene.empty_stage(light, low, 48)
+    assert np.flatnonzero(np.isclose(lower[:, 24], light.ground).all(axis=1))[0] != horizon
