@@ -108,7 +108,7 @@ def saliency_maps(
         size = (
             batch_size
             if batch_size is not None
-            else fitting_size(gradient.channel_mean, images[:1].to(device).expand(2, -1, -1, -1))
+            else fitting_size(gradient.channel_mean, images[:1].to(device).repeat(2, 1, 1, 1))
         )
         batches = Batches(gradient.channel_mean, size)
         maps = torch.cat(

@@ -1,0 +1,69 @@
+"""What maps are held against: regions, shuffled weights, another seed."""
+
+import pytest
+import torch
+
+from lossprint.saliency import (
+    MapAgreement,
+    randomized_copy,
+    region_shares,
+    saliency_maps,
+    seed_ceiling,
+)
+from tests.saliency.networks import residual
+
+
+def test_shares_by_hand() -> None:
+    maps = torch.tensor([[[4.0, 2.0], [2.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    masks = torch.tensor([[[1, 0], [2, 0]], [[1, 1], [1, 0]]], dtype=torch.uint8)
+    shares = region_shares(maps, masks)
+    assert {name: share.saliency[0].item() for name, share in shares.items()} == {
+        "car": 0.5,
+        "background": 0.25,
+        "shadow": 0.25,
+    }
+    assert shares["car"].area.tolist() == [0.25, 0.75]
+    assert shares["car"].saliency[1].isnan()
+
+
+def test_an_even_map_has_the_share_of_the_area() -> None:
+    masks = torch.randint(0, 3, (4, 9, 9), generator=torch.Generator().manual_seed(0))
+    for share in region_shares(torch.full((4, 9, 9), 0.3), masks).values():
+        torch.testing.assert_close(share.saliency, share.area)
+
+
+def test_masks_of_another_size_and_bad_maps_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"not \[1, 2, 2\] and \[1, 3, 3\]"):
+        region_shares(torch.ones(1, 2, 2), torch.ones(1, 3, 3))
+    with pytest.raises(ValueError, match="finite and not negative"):
+        region_shares(-torch.ones(1, 2, 2), torch.ones(1, 2, 2))
+
+
+def test_shuffled_weights_keep_their_values_and_change_the_map() -> None:
+    model = residual()
+    shuffled, again = (randomized_copy(model, seed=0) for _ in range(2))
+    for before, after, same in zip(
+        model.parameters(), shuffled.parameters(), again.parameters(), strict=True
+    ):
+        assert torch.equal(before.flatten().sort().values, after.flatten().sort().values)
+        assert torch.equal(after, same)
+    assert not torch.equal(model.stem.weight, shuffled.stem.weight)
+    images = torch.randn(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    first, second = (
+        saliency_maps(m, images, distance="lp", baseline=images[0] * 0, samples=3)
+        for m in (model, shuffled)
+    )
+    assert not torch.allclose(first, second, atol=1e-2)
+
+
+def test_the_ceiling_is_the_mean_over_pairs_of_one_loss() -> None:
+    correlation = torch.eye(4, dtype=torch.float64).unsqueeze(-1).repeat(1, 1, 2)
+    correlation[0, 2] = correlation[2, 0] = torch.tensor([0.8, 0.6])
+    correlation[1, 3] = correlation[3, 1] = torch.tensor([0.4, 0.2])
+    agreement = MapAgreement(correlation, correlation * 0)
+    ceiling = seed_ceiling(agreement, ["triplet", "arcface", "triplet", "arcface"])
+    torch.testing.assert_close(ceiling, torch.tensor([0.6, 0.4], dtype=torch.float64))
+    with pytest.raises(ValueError, match="no loss was trained twice"):
+        seed_ceiling(agreement, ["a", "b", "c", "d"])
+    with pytest.raises(ValueError, match="2 losses are named for 4 models"):
+        seed_ceiling(agreement, ["a", "a"])
