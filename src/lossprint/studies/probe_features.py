@@ -61,6 +61,16 @@ def probe_embeddings(subject: Subject, probe: ProbeSet) -> Tensor:
     return result["embeddings"]
 
 
+def kept_for_another_set(subject: Subject, probe: ProbeSet) -> bool:
+    """Say whether embeddings of this network are kept, but none of this probe set.
+
+    The probe set then changed since the network was trained or compared last.
+    """
+    kept = {path.name for path in subject.cache.glob("embeddings-*.safetensors")}
+    expected = cache_file(subject.cache, "embeddings", embeddings_key(subject, probe)).name
+    return bool(kept) and expected not in kept
+
+
 def read_maps(path: Path, rows: list[int]) -> Tensor:
     """Read the maps of some images, [len(rows), H, W] float32."""
     with safe_open(path, framework="pt") as file:

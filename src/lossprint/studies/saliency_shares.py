@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
+from lossprint.saliency import region_shares
 from lossprint.studies.probe_features import read_maps
 from lossprint.studies.subjects import Subject
 
-REGIONS = {"car": 1, "background": 0, "shadow": 2}
-"""Labels of the masks; what is neither car nor shadow is background."""
+REGIONS = ("car", "background", "shadow")
 
 COLUMNS = ["run", "loss", "family", "fold", "seed", "region", "area", "value"]
 
@@ -19,7 +18,8 @@ COLUMNS = ["run", "loss", "family", "fold", "seed", "region", "area", "value"]
 def share_table(
     subjects: Sequence[Subject], files: Sequence[Path], probe: ProbeSet, rows: range
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`run, loss, family, fold, seed, region, area, value`: mean over images.
+    """`run, loss, family, fold, seed, region, area, value`: mean over images, maps that
+    are zero everywhere left out.
 
     Args:
         subjects: L of them.
@@ -37,22 +37,10 @@ def share_table(
     masks = probe.masks[list(rows)]
     found = []
     for subject, file in zip(subjects, files, strict=True):
-        maps = read_maps(file, list(rows))
+        shares = region_shares(read_maps(file, list(rows)), masks)
         run = [subject.run, subject.loss, subject.family, subject.fold, subject.seed]
         found += [
-            [
-                *run,
-                region,
-                float((masks == label).float().mean()),
-                _mean_share(maps, masks == label),
-            ]
-            for region, label in REGIONS.items()
+            [*run, name, float(shares[name].area.mean()), float(shares[name].saliency.nanmean())]
+            for name in REGIONS
         ]
     return pd.DataFrame(found, columns=COLUMNS), pd.DataFrame(columns=["run", "part", "reason"])
-
-
-def _mean_share(maps: Tensor, inside: Tensor) -> float:
-    """Mean over images of the share of a map [N, H, W] inside a region; empty maps do not count."""
-    total = maps.sum((1, 2))
-    share = (maps * inside).sum((1, 2)) / total
-    return float(share[total > 0].mean())

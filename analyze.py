@@ -1,0 +1,15 @@
+"""Compare the losses of finished runs: `python analyze.py`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from lossprint.comparison import run_comparison
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="analyze")
+def main(config: DictConfig) -> None:
+    run_comparison(config)
+
+
+if __name__ == "__main__":
+    main()

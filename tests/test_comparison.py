@@ -1,0 +1,170 @@
+"""From runs on disk to the report, on networks that were saved untrained."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from rich.console import Console
+from safetensors.torch import save_file
+
+from lossprint import build
+from lossprint.comparison import compare, run_comparison, select_runs
+from lossprint.runs.record import RunRecord, run_folder
+from tests.small_world import overrides
+
+ROOT = Path(__file__).parents[1]
+STUDY = ["study.maps.images=3", "study.maps.samples=2", "study.gallery=2", "study.draws=99"]
+
+
+def training(root: Path, *more: str) -> dict:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build.checked(compose("train", [*overrides(root), *more]), num_classes=9)
+
+
+def save_run(root: Path, outputs: Path, loss: str, seed: int, *more: str) -> RunRecord:
+    config = training(root, f"loss={loss}", f"seed={seed}", *more)
+    record = RunRecord(
+        folder=run_folder(outputs, "small", loss, 0, seed),
+        loss=loss,
+        family=config["loss"]["family"],
+        distance=config["loss"]["distance"],
+        fold=0,
+        seed=seed,
+        data_fingerprint="same",
+    ).begin(config)
+    save_file(build.embedder(config).state_dict(), record.weights_file)
+    return record.finish({"test/map_at_r": 0.2 + seed / 10, "untrained/map_at_r": 0.1}, {})
+
+
+def analysis(outputs: Path, *more: str) -> dict:
+    words = [f"output_root={outputs}", "logger=none", *STUDY, *more]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build.plain(compose("analyze", words))
+
+
+def run(outputs: Path, *more: str):
+    config = analysis(outputs, *more)
+    console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        report = compare(select_runs(config), config, console)
+    return report, console.export_text()
+
+
+@pytest.fixture(scope="module")
+def outputs(small_world, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("analysed") / "outputs"
+    for loss in ("triplet", "arcface"):
+        for seed in (0, 1):
+            save_run(small_world, root, loss, seed)
+    failed = save_run(small_world, root, "contrastive", 0)
+    failed.fail(RuntimeError("cut off"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(outputs):
+    return run(outputs)
+
+
+def test_the_newest_sweep_becomes_a_report(made, outputs):
+    report, text = made
+    assert report.page == outputs / "analysis" / "small" / "report.html"
+    assert report.answer in text
+    for finding in report.findings[:3]:
+        assert finding.text in text.replace("\n", " ")
+    assert str(report.page) in text
+    assert "left out: contrastive/fold0-seed0: it failed (RuntimeError: cut off)" in text
+    assert "contrastive" in report.page.read_text()  # and the report says so too
+    pairs = pd.read_parquet(report.page.parent / "tables" / "agreement.parquet")
+    assert len(pairs) == 15  # two losses and the untrained control, two seeds each
+    assert (report.page.parent / "figures" / "gallery_1.svg").is_file()
+
+
+def test_equal_weights_have_equal_maps_where_the_distance_does(made):
+    pairs = pd.read_parquet(made[0].page.parent / "tables" / "agreement.parquet")
+    # Nothing was trained: with one seed triplet's network is the untrained one, of one distance.
+    same = pairs.query("loss_a == 'triplet' and loss_b == 'untrained' and seed_a == seed_b")
+    assert same["correlation"].tolist() == pytest.approx([1.0, 1.0], abs=1e-6)
+    other = pairs.query("loss_a == 'triplet' and loss_b == 'untrained' and seed_a != seed_b")
+    assert (other["correlation"] < 0.999).all()
+
+
+def test_untrained_networks_bring_their_figures(made):
+    table = pd.read_csv(made[0].page.parent / "tables" / "retrieval_by_loss.csv")
+    found = table.query("metric == 'map_at_r'").set_index("loss")["mean"]
+    assert found["untrained"] == pytest.approx(0.1)
+    assert found["triplet"] == pytest.approx(0.25)
+
+
+def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
+    report, text = run(outputs, "loss=tri*", "seed=0", "untrained=false", "name=one")
+    assert report.page.parent.name == "one"
+    assert report.answer.startswith("There is nothing to compare: 1 trained loss")
+    assert "Only one loss was analysed (triplet)" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["runs=nowhere"], "no runs at 'nowhere'"),
+        (["runs=small", "loss=margin"], "no run of small is left by loss=margin"),
+        (["loss=contrastive"], "no run can be analysed: contrastive/fold0-seed0: it failed"),
+    ],
+)
+def test_what_cannot_be_found_is_named(outputs, words, message):
+    config = analysis(outputs, *words)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        compare(select_runs(config), config, Console(quiet=True))
+
+
+def test_an_empty_folder_holds_no_sweep(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished run below"):
+        select_runs(analysis(tmp_path))
+
+
+def test_runs_that_are_not_comparable_stop_it_unless_allowed(small_world, tmp_path):
+    save_run(small_world, tmp_path, "triplet", 0)
+    save_run(small_world, tmp_path, "arcface", 0, "model.embedding_size=64")
+    with pytest.raises(ValueError, match=r"not comparable: .*model\.embedding_size: 128 → 64"):
+        run(tmp_path)
+    report, text = run(tmp_path, "allow_mixed=true", "untrained=false")
+    assert "note:" in text
+    assert "Caution 1" in report.page.read_text()
+
+
+def test_missing_weights_leave_the_rest(small_world, tmp_path):
+    save_run(small_world, tmp_path, "triplet", 0)
+    save_run(small_world, tmp_path, "arcface", 0).weights_file.unlink()
+    report, text = run(tmp_path, "untrained=false")
+    assert "weights.safetensors is missing; train it again" in text
+    assert report.page.is_file()
+
+
+def test_an_unknown_setting_ends_with_two(outputs, capsys):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("analyze", [f"output_root={outputs}", "logger=none", "+los=triplet"])
+    with pytest.raises(SystemExit) as ended:
+        run_comparison(config)
+    assert ended.value.code == 2
+    assert "unknown los; valid are allow_mixed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("study", sorted(p.stem for p in (ROOT / "conf" / "study").glob("*.yaml")))
+def test_every_study_is_valid(study, tmp_path):
+    from lossprint.studies.settings import StudySettings
+
+    config = analysis(tmp_path, f"study={study}")
+    assert StudySettings.from_config(config["study"]).name == study
+
+
+@pytest.mark.slow
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+    command = [sys.executable, str(ROOT / "analyze.py"), f"output_root={tmp_path}", "logger=none"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stdout.strip() == f"error: no finished run below {tmp_path}"
+    assert result.stderr == ""
