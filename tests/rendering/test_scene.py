@@ -140,13 +140,14 @@ def _shares(lit: list[float], ground: list[float], covered: list[float]) -> scen
     return scene.Shares(*(np.array([row]) for row in (lit, ground, covered)))
 
 
-def test_each_pixel_takes_the_label_of_its_largest_share():
-    # sky; lit ground; car; shadow; car against sky; ground mostly lit; shadow mostly
-    lit = [0.0, 1.0, 0.0, 0.0, 0.0, 0.6, 0.2]
-    ground = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.9]
-    covered = [0.0, 1.0, 1.0, 1.0, 0.6, 1.0, 1.0]
+def test_labels_follow_the_shares_of_a_pixel():
+    # sky; lit ground; car; shadow; car against sky; ground mostly lit; shadow mostly;
+    # 0.4 of car, the largest of three shares and yet less than half
+    lit = [0.0, 1.0, 0.0, 0.0, 0.0, 0.6, 0.2, 0.3]
+    ground = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.9, 0.6]
+    covered = [0.0, 1.0, 1.0, 1.0, 0.6, 1.0, 1.0, 1.0]
     labels = scene.mask_labels(_shares(lit, ground, covered))
-    np.testing.assert_array_equal(labels, [[0, 0, 1, 2, 1, 0, 2]])
+    np.testing.assert_array_equal(labels, [[0, 0, 1, 2, 1, 0, 2, 0]])
 
 
 def test_paths_are_traced_only_around_car_and_shadow():

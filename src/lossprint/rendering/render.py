@@ -40,17 +40,21 @@ class Renderer:
         threads: CPU threads to render with; None takes one a core.
 
     Raises:
-        ValueError: for an unknown variant.
+        ValueError: for an unknown variant, or fewer than one thread.
     """
 
     def __init__(self, variant: str = "auto", *, threads: int | None = None) -> None:
         self.variant = "scalar_rgb" if variant == "auto" else variant
         if self.variant not in VARIANTS:
             raise ValueError(f"unknown variant {variant!r}; valid: auto, {', '.join(VARIANTS)}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1 or None, got {threads}")
         mi.set_variant(self.variant)
         mi.set_log_level(mi.LogLevel.Error)  # the sampler tells of every rounded count
         if threads is not None:
             dr.set_thread_count(threads)
+        if not self.variant.startswith("scalar"):
+            dr.eval(dr.arange(mi.Float, 4) * 3.0)  # a compiler that does not work fails here
         self._car: Car | None = None
 
     def render(

@@ -296,11 +296,13 @@ def clean_ground(radiance: Array, open_ground: Array, shares: Shares) -> Array:
 
 
 def mask_labels(shares: Shares) -> NDArray[np.uint8]:
-    """Each pixel's majority: 0 ground or backdrop, 1 car, 2 ground where the car hides the sun."""
+    """Label each pixel: 1 car, 2 shadow (ground where the car hides the sun), 0 all else.
+
+    Half a pixel of car makes it car, wherever the sun stands; of the rest the larger share counts.
+    """
     car = shares.covered - shares.ground
     shadow = shares.ground - shares.lit
-    rest = 1.0 - car - shadow
     labels = np.zeros(car.shape, dtype=np.uint8)
-    labels[(car >= shadow) & (car >= rest)] = 1
-    labels[(shadow > car) & (shadow > rest)] = 2
+    labels[shadow > 1.0 - car - shadow] = 2
+    labels[car >= 0.5] = 1
     return labels
