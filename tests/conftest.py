@@ -7,7 +7,7 @@ import pytest
 
 os.environ.setdefault("WANDB_MODE", "offline")
 
-from tests.small_world import write_world  # noqa: E402
+from tests.small_world import write_world
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,6 @@ class Partition:
                 f"development images lie in {self.development.root}, test images in "
                 f"{self.test.root}; one root must hold both"
             )
-        shift = self.development.num_classes
         return ImageIndex(
             self.development.root,
             self.development.files + self.test.files,

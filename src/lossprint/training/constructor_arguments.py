@@ -57,7 +57,7 @@ def valid_arguments(target: Any) -> dict[str, inspect.Parameter] | None:
         signatures = [inspect.signature(target)]
     else:
         signatures = [
-            inspect.signature(base.__init__)
+            inspect.signature(vars(base)["__init__"])
             for base in inspect.getmro(target)
             if "__init__" in vars(base)
             and base.__module__.split(".")[0] not in {"torch", "builtins"}

@@ -130,11 +130,10 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(
         self, batch: RawBatch, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        training = self.trainer is not None and self.trainer.training
-        view = self.train_view if training else self.eval_view
-        generator = None
-        if training:
+        view, generator = self.eval_view, None
+        if self.trainer is not None and self.trainer.training:
             step = self.trainer.global_step
+            view = self.train_view
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         sizes = torch.tensor([image.shape[:2] for image in batch.images])
         pixels = crop_and_resize(batch.images, view.draw(sizes, generator), view.size)

@@ -1,6 +1,6 @@
 """One training from initial weights to the final test, continued where it was cut off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,5 +121,5 @@ def _best_validation(checkpoint: dict) -> dict[str, float]:
     return {}
 
 
-def _figures(results: Sequence[dict]) -> dict[str, float]:
+def _figures(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(value) for result in results for name, value in result.items()}

@@ -2,6 +2,7 @@
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from lossprint.metrics.retrieval import retrieval_metrics
@@ -55,12 +56,17 @@ class MetricLearning(pl.LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         return self.embedder(images)
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         groups = parameter_groups(self.embedder, self.criterion, self.loss.learning_rate)
         optimizer = self.make_optimizer(groups)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = {"scheduler": self.make_schedule(optimizer, steps), "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": self.make_schedule(optimizer, steps),
+                "interval": "step",
+            },
+        }
 
     def on_train_epoch_start(self) -> None:
         # What layers and miners draw depends on (seed, epoch) alone: a continued run draws alike.
@@ -72,7 +78,8 @@ class MetricLearning(pl.LightningModule):
             raise ValueError(f"loss {self.loss.name!r} has no criterion to train with")
         loss = loss_value(self.criterion, self.miner, self.embedder(images), labels)
         if not torch.isfinite(loss):
-            rates = {group["name"]: group["lr"] for group in self.optimizers().param_groups}
+            (optimizer,) = self.trainer.optimizers
+            rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
             raise NonFiniteLossError(
                 f"loss {self.loss.name!r} became {loss.item()} at step {self.global_step} with "
                 f"learning rates {rates}; a lower optimizer.lr or loss.optimizer.lr may help"
