@@ -264,7 +264,7 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
     LARGEST.clear()
     with pytest.warns(RuntimeWarning, match="going on with") as told:
         maps = maps_of(_RunsOut(), batch_size=12)
-    assert len(told) == 1
+    assert sum("out of memory" in str(one.message) for one in told) == 1
     assert max(LARGEST[-3:]) <= 2
     torch.testing.assert_close(maps, maps_of(residual()), atol=1e-4, rtol=0)
 
@@ -278,7 +278,7 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
         ({"reference": BLACK[:, 1:]}, r"reference must be one image .* not \[3, 19, 20\]"),
         ({"distance": "euclid"}, "unknown distance 'euclid': use one of lp, lp_squared, cosine"),
         ({"distance": 3}, "distance 3 is neither a name"),
-        ({"distance": lambda e, r: e}, r"gave shape \(\d, 5\)"),
+        ({"distance": lambda e, r: e}, r"gave shape \(\d+, 5\)"),
         (
             {"noise": draw(2, 4, 3, 20, 20)},
             r"noise must be \[N, S, C, H, W\] = \[3, S, 3, 20, 20\]",
@@ -288,7 +288,8 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
         ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
         ({"image_ids": ["a"]}, "image_ids names 1 images, but there are 3"),
         ({"precision": "half"}, "unknown precision 'half': use exact or fast"),
-        ({"images": IMAGES / 0}, "the gradient of image 0 is not finite"),
+        ({"images": IMAGES / 0}, "image 0 has values that are not finite"),
+        ({"distance": lambda e, r: e.sum(1) * torch.inf}, "gradient of image 0 is not finite"),
         ({"model": nn.Conv2d(3, 2, 3)}, r"embeddings \[N, D\], one row for each image: 1 images"),
     ],
 )

@@ -1,7 +1,6 @@
 """Maps of the probe images during a training, on a real trainer and a probe set on disk."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -126,10 +125,17 @@ def test_a_training_logs_figures_pictures_and_keeps_its_maps(
     assert all((context.folder / name).is_file() for name in pictures)
 
     # A later analysis finds these maps under its own key.
-    subject = SimpleNamespace(
-        weights_key=file_key(context.folder / "weights.safetensors"), distance="lp"
+    subject = Subject(
+        run="triplet",
+        loss="triplet",
+        family="ranking",
+        distance="lp",
+        fold=0,
+        seed=0,
+        weights_key=file_key(context.folder / "weights.safetensors"),
+        cache=context.folder / "analysis",
+        load=lambda: (module, context.preprocessing),
     )
-    assert isinstance(subject, SimpleNamespace | Subject)
     key = maps_key(subject, probe, MapSettings(images=4, samples=SAMPLES))
     maps = load_file(context.folder / "analysis" / f"maps-{key}.safetensors")["maps"]
     assert maps.dtype == torch.float16

@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def check_images(images: Tensor, **others: Tensor | None) -> None:
-    """Images must be a floating [N, C, H, W], each of `others` (where given) one [C, H, W] of it.
+    """Images must be a finite floating [N, C, H, W]; each of `others`, where given, [C, H, W].
 
     Raises:
         ValueError: otherwise, naming the argument, its shape and the right one.
@@ -13,6 +13,8 @@ def check_images(images: Tensor, **others: Tensor | None) -> None:
         raise ValueError(f"images must be a non-empty [N, C, H, W], not {list(images.shape)}")
     if not images.is_floating_point():
         raise ValueError(f"images must be preprocessed to floating point, not {images.dtype}")
+    for image in (~images.isfinite().flatten(1).all(1)).nonzero():
+        raise ValueError(f"image {int(image)} has values that are not finite")
     for name, other in others.items():
         if other is not None and other.shape != images.shape[1:]:
             raise ValueError(

@@ -43,11 +43,12 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
 
 def _replace_first_convolutions(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
-        if node.op != "call_module" or node.args[0].op != "placeholder":
+        source = node.args[0] if node.args else None
+        if node.op != "call_module" or not isinstance(source, fx.Node):
             continue
         name = str(node.target)
         convolution = graph.get_submodule(name)
         calls = sum(other.target == name for other in graph.graph.nodes)
-        if calls == 1 and is_supported(convolution):
+        if source.op == "placeholder" and calls == 1 and is_supported(convolution):
             graph.set_submodule(name, FirstConvolution(convolution))
     graph.recompile()

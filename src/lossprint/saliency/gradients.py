@@ -97,14 +97,18 @@ def saliency_maps(
         torch.autocast(device.type, enabled=False),
         evaluation_copy(model) as network,
     ):
-        dtype = computing_dtype(model)
+        lent = network is model
+        weights = (weight.dtype for weight in model.parameters())
+        dtype = next(weights, torch.float32) if lent else computing_dtype(model)
         other = (baseline if reference is None else reference).to(device, dtype).unsqueeze(0)
         with torch.no_grad():
             target = embed(network, other)[0]
-        network = folded(network, other)
-        if precision == "fast":
-            dtype = fast_dtype(device)
-        gradient = InputGradient(network.to(dtype), partial(score, reference=target), dtype, device)
+        if not lent:
+            network = folded(network, other)
+            dtype = fast_dtype(device) if precision == "fast" else dtype
+            network = network.to(dtype)
+        target = target.to(torch.promote_types(dtype, torch.float32))
+        gradient = InputGradient(network, partial(score, reference=target), dtype, device)
         size = (
             batch_size
             if batch_size is not None

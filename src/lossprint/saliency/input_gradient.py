@@ -55,7 +55,7 @@ class InputGradient:
         direction = self._direction(embeddings)
         if self.dtype != torch.float16:
             (gradient,) = torch.autograd.grad(embeddings, images, direction)
-            return gradient.mean(1)
+            return _marked(gradient.mean(1), direction)
 
         largest = direction.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
         scale = (LARGEST_DIRECTION / largest).log2().floor().exp2()
@@ -64,7 +64,7 @@ class InputGradient:
             (gradient,) = torch.autograd.grad(embeddings, images, scaled, retain_graph=True)
             mean = gradient.mean(1, dtype=self.score_dtype)
             if mean.isfinite().all() or scale.max() * largest.max() < SMALLEST_SCALE:
-                return mean / scale[:, None, None]
+                return _marked(mean / scale[:, None, None], direction)
             scale = scale / 64
 
     def _direction(self, embeddings: Tensor) -> Tensor:
@@ -72,3 +72,9 @@ class InputGradient:
         leaf = embeddings.detach().to(self.score_dtype).requires_grad_()
         (direction,) = torch.autograd.grad(self.score(leaf).sum(), leaf)
         return direction
+
+
+def _marked(gradients: Tensor, direction: Tensor) -> Tensor:
+    """NaN for images whose embedding has no finite gradient: a ReLU would turn it into zeros."""
+    finite = direction.isfinite().all(1)[:, None, None]
+    return torch.where(finite, gradients, torch.nan)

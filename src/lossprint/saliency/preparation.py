@@ -17,8 +17,9 @@ Precision = Literal["exact", "fast"]
 def evaluation_copy(model: nn.Module) -> Iterator[nn.Module]:
     """A frozen copy of `model` in evaluation mode, in float32 or, where it is so, float64.
 
-    A module that Python cannot copy (one that keeps a graph or a lock) is lent itself, and given
-    back with its modes and `requires_grad` restored, whatever happens inside the block.
+    A module that Python cannot copy (one that keeps a graph or a lock) is lent itself, in its own
+    dtype, and given back with its modes and `requires_grad` restored, whatever happens inside the
+    block. Nothing else of it may be changed.
 
     """
     dtype = computing_dtype(model)
