@@ -1,0 +1,159 @@
+"""Published models as finished runs on disk, so that the analysis reads them like any other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+from safetensors.torch import save_file
+from torch import nn
+
+from lossprint.files import whole_file
+from lossprint.models.checkpoints import load_checkpoint
+from lossprint.models.reality_check import (
+    EMBEDDER,
+    PREPROCESSING,
+    TRUNK,
+    RealityCheckModel,
+    find_reality_check_models,
+)
+from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
+
+
+def import_reality_check(
+    section: Mapping[str, Any], output_root: Path | str, *, embedding_size: int = 128
+) -> list[RunRecord]:
+    """Write the reality check's models as runs of a sweep `reality_check-<data set>`.
+
+    A model whose files are those that were imported before is not read again.
+
+    Args:
+        section: `root`, `dataset`, `losses` and `folds` choose models as
+            `find_reality_check_models` does; `probe` and `data_root` are what the analysis looks
+            at them with, in the shape of a training's configuration.
+        output_root: below which runs lie.
+        embedding_size: that all of them have to have.
+
+    Raises:
+        FileNotFoundError, ValueError: no such models, or their files do not fit; see
+            `find_reality_check_models` and `RealityCheckModel.load`.
+    """
+    models = find_reality_check_models(
+        section["root"],
+        dataset=section.get("dataset"),
+        losses=section.get("losses"),
+        folds=section.get("folds"),
+    )
+    return [
+        _imported(model, section, Path(output_root), embedding_size)
+        for model in track(models, "reading models", transient=True)
+    ]
+
+
+def import_checkpoint(
+    section: Mapping[str, Any], network: nn.Module, output_root: Path | str
+) -> RunRecord:
+    """Write a user's own checkpoint as a run of a sweep `checkpoints`.
+
+    Args:
+        section: `weights` (file), `key_map` (see `rename_keys`) and `model` (architecture,
+            `embedding_size`, `preprocessing`); `loss`, `family`, `distance`, `fold` and `seed` say
+            what trained it; `probe` and `data_root` as for `import_reality_check`.
+        network: the architecture, built; it gets the weights in place.
+        output_root: below which runs lie.
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_checkpoint`.
+    """
+    model = section["model"]
+    load_checkpoint(
+        network,
+        section["weights"],
+        key_map=section["key_map"],
+        image_size=section["probe"]["size"],
+        embedding_size=model["embedding_size"],
+    )
+    loss, fold, seed = section["loss"], section["fold"], section["seed"]
+    record = RunRecord(
+        folder=run_folder(output_root, "checkpoints", loss, fold, seed),
+        loss=loss,
+        family=section["family"],
+        distance=section["distance"],
+        fold=fold,
+        seed=seed,
+        data_fingerprint="unknown",
+    )
+    with whole_file(record.weights_file) as temporary:
+        save_file(
+            {key: value.contiguous() for key, value in network.state_dict().items()}, temporary
+        )
+    config = {
+        "imported": str(Path(section["weights"]).resolve()),
+        "loss": {key: section[key] for key in ("family", "distance")} | {"name": loss},
+        "model": dict(model),
+        "probe": dict(section["probe"]),
+        "data_root": str(section["data_root"]),
+        "fold": fold,
+        "seed": seed,
+    }
+    return record.begin(config).finish({}, {})
+
+
+def _imported(
+    model: RealityCheckModel, section: Mapping[str, Any], output_root: Path, embedding_size: int
+) -> RunRecord:
+    dataset = model.dataset or "unnamed"
+    record = RunRecord(
+        folder=run_folder(
+            output_root, f"reality_check-{dataset}", model.loss, model.fold, model.seed
+        ),
+        loss=model.loss,
+        family=model.family,
+        distance=model.distance,
+        fold=model.fold,
+        seed=model.seed,
+        data_fingerprint=f"reality_check-{dataset}",
+    )
+    config = _config(model, section, embedding_size)
+    if not _is_imported(record, config):
+        weights = model.load(embedding_size=embedding_size).state_dict()
+        with whole_file(record.weights_file) as temporary:
+            save_file(weights, temporary)
+    return record.begin(config).finish({}, {})
+
+
+def _config(
+    model: RealityCheckModel, section: Mapping[str, Any], embedding_size: int
+) -> dict[str, Any]:
+    """A training's configuration, as far as the analysis reads it."""
+    preprocessing = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in PREPROCESSING.items()
+    }
+    return {
+        "imported": {
+            name: [str((model.folder / name).resolve()), (model.folder / name).stat().st_size]
+            for name in (TRUNK, EMBEDDER)
+        },
+        "loss": {"name": model.loss, "family": model.family, "distance": model.distance},
+        "data": {"name": model.dataset},
+        "probe": dict(section["probe"]),
+        "model": {
+            "name": "bn_inception",
+            "pretrained": True,  # what the untrained control begins from
+            "weights": None,
+            "embedding_size": embedding_size,
+            "freeze_batchnorm": True,
+            "preprocessing": preprocessing,
+        },
+        "data_root": str(section["data_root"]),
+        "fold": model.fold,
+        "seed": model.seed,
+    }
+
+
+def _is_imported(record: RunRecord, config: Mapping[str, Any]) -> bool:
+    if not record.weights_file.is_file() or not (record.folder / RECORD_FILE).is_file():
+        return False
+    before = load_record(record.folder)
+    return before.status == "finished" and before.config().get("imported") == config["imported"]
