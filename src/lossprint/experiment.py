@@ -30,6 +30,7 @@ from lossprint.training.metrics_file import EpochFigures
 from lossprint.training.module import MetricLearning
 
 EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
+PROPERTY = "probe/nr_precision/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
 SHOWN = ("map_at_r", "r_precision", "precision_at_1", "recall_at_8")
 
@@ -201,21 +202,38 @@ def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
 
 def show_result(record: RunRecord, console: Console) -> None:
     """Trained against untrained, where it lies, what to do next."""
-    table = Table(title=record.name, title_justify="left")
-    table.add_column("unseen classes")
-    table.add_column("untrained", justify="right")
-    table.add_column("trained", justify="right")
-    for name in SHOWN:
-        values = [record.metrics.get(f"{prefix}/{name}") for prefix in ("untrained", "test")]
-        cells = ["–" if value is None else f"{value:.3f}" for value in values]
-        table.add_row(name, *cells)
-    console.print(table)
+    metrics = record.metrics
+    rows = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
+    _show_table("unseen classes", rows, metrics, console, title=record.name)
+    properties = [key.removeprefix(PROPERTY) for key in metrics if key.startswith(PROPERTY)]
+    rows = [(p, f"untrained/nr_precision/{p}", PROPERTY + p) for p in properties]
+    rows.sort(key=lambda row: -metrics[row[2]])
+    if rows:
+        _show_table("clusters by (NR-Prec)", rows, metrics, console)
     for name, text in (
         ("run", str(record.folder)),
         ("weights", str(record.weights_file)),
         ("next", "python train.py -m loss=triplet,arcface seed=0,1"),
     ):
         console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _show_table(
+    subject: str,
+    rows: list[tuple[str, str, str]],
+    metrics: Mapping[str, float],
+    console: Console,
+    title: str | None = None,
+) -> None:
+    """Rows of a name and the keys of its two figures."""
+    table = Table(title=title, title_justify="left")
+    table.add_column(subject)
+    table.add_column("untrained", justify="right")
+    table.add_column("trained", justify="right")
+    for name, *keys in rows:
+        values = [metrics.get(key) for key in keys]
+        table.add_row(name, *["–" if value is None else f"{value:.3f}" for value in values])
+    console.print(table)
 
 
 def quiet_libraries() -> None:
