@@ -101,7 +101,7 @@ def test_untrained_networks_bring_their_figures(made):
 
 
 def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
-    report, text = run(outputs, "loss=tri*", "seed=0", "untrained=false", "name=one")
+    report, text = run(outputs, "only.loss=tri*", "only.seed=0", "untrained=false", "name=one")
     assert report.page.parent.name == "one"
     assert report.answer.startswith("There is nothing to compare: 1 trained loss")
     assert "Only one loss was analysed (triplet)" in text
@@ -111,8 +111,8 @@ def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
     ("words", "message"),
     [
         (["runs=nowhere"], "no runs at 'nowhere'"),
-        (["runs=small", "loss=margin"], "no run of small is left by loss=margin"),
-        (["loss=contrastive"], "no run can be analysed: contrastive/fold0-seed0: it failed"),
+        (["runs=small", "only.loss=margin"], "is left by only.loss=margin"),
+        (["only.loss=contrastive"], "no run can be analysed: contrastive/fold0-seed0: it failed"),
     ],
 )
 def test_what_cannot_be_found_is_named(outputs, words, message):
@@ -129,7 +129,7 @@ def test_an_empty_folder_holds_no_sweep(tmp_path):
 def test_runs_that_are_not_comparable_stop_it_unless_allowed(small_world, tmp_path):
     save_run(small_world, tmp_path, "triplet", 0)
     save_run(small_world, tmp_path, "arcface", 0, "model.embedding_size=64")
-    with pytest.raises(ValueError, match=r"not comparable: .*model\.embedding_size: 128 → 64"):
+    with pytest.raises(ValueError, match=r"not comparable: .*model\.embedding_size: 64 → 128"):
         run(tmp_path)
     report, text = run(tmp_path, "allow_mixed=true", "untrained=false")
     assert "note:" in text
@@ -145,12 +145,13 @@ def test_missing_weights_leave_the_rest(small_world, tmp_path):
 
 
 def test_an_unknown_setting_ends_with_two(outputs, capsys):
+    words = [f"output_root={outputs}", "logger=none", "+only.los=triplet"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("analyze", [f"output_root={outputs}", "logger=none", "+los=triplet"])
+        config = compose("analyze", words)
     with pytest.raises(SystemExit) as ended:
         run_comparison(config)
     assert ended.value.code == 2
-    assert "unknown los; valid are allow_mixed" in capsys.readouterr().out
+    assert "unknown only.los; valid are family, fold, loss" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("study", sorted(p.stem for p in (ROOT / "conf" / "study").glob("*.yaml")))

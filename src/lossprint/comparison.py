@@ -1,5 +1,6 @@
 """One comparison of losses: runs found, checked, analysed, and written to a report."""
 
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,10 +41,8 @@ from lossprint.training.checks import check_keys
 
 EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
 WANDB = "wandb:"
-KEYS = (
-    *("runs", "loss", "family", "fold", "seed", "untrained", "allow_mixed", "name"),
-    *("output_root", "study", "logger"),
-)
+KEYS = (*("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),)
+FILTERS = ("loss", "family", "fold", "seed")
 
 
 def run_comparison(config: DictConfig) -> None:
@@ -52,6 +51,7 @@ def run_comparison(config: DictConfig) -> None:
     try:
         settings = build.plain(config)
         check_keys("", settings, KEYS)
+        check_keys("only.", settings["only"], FILTERS)
         compare(select_runs(settings), settings, console)
     except KeyboardInterrupt:
         console.print("[yellow]interrupted[/]; the same command goes on from what is computed")
@@ -70,7 +70,7 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
         FileNotFoundError: there are none.
         ValueError: the filters leave none.
     """
-    wanted = {key: config[key] for key in ("loss", "family", "fold", "seed")}
+    wanted = config["only"]
     patterns = config["runs"]
     if patterns is None:
         patterns = str(newest_sweep(config["output_root"]).folder.resolve())
@@ -81,7 +81,9 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
         for record in _found(str(pattern), config["output_root"], wanted)
     ]
     if not records:
-        filters = ", ".join(f"{key}={value}" for key, value in wanted.items() if value is not None)
+        filters = ", ".join(
+            f"only.{key}={value}" for key, value in wanted.items() if value is not None
+        )
         raise ValueError(f"no run of {', '.join(map(str, patterns))} is left by {filters}")
     unique = {record.folder.resolve(): record for record in records}
     return list(unique.values())
@@ -328,7 +330,8 @@ def _track(
     tracker.log_images(pictures)
     files = [report.page, *report.tables, *report.figures.values()]
     tracker.log_files(
-        f"report-{report.page.parent.name}".replace(",", "_").replace("=", "-"),
+        # W&B takes letters, digits, dots, dashes and underscores, 128 in all.
+        re.sub(r"[^\w.-]+", "-", f"report-{report.page.parent.name}")[:128],
         "report",
         {str(path.relative_to(report.page.parent)): path for path in files},
     )
