@@ -1,0 +1,116 @@
+"""The embedding loop: images to embeddings, reading ahead, continued where it was cut off."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lossprint.files import whole_file
+
+
+@torch.no_grad()
+def embed(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
+    """Embed batches of images, preparing the next batch while the device works on this one.
+
+    The model is put into evaluation mode for the time and left as it was.
+
+    Args:
+        model: images [B, 3, H, W] → embeddings [B, D].
+        batches: of the model's input, on any device; they are taken by another thread.
+
+    Returns:
+        [N, D] float32 on the CPU, not normalized.
+
+    Raises:
+        ValueError: there is no batch.
+    """
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    with _evaluating(model):
+        # Results stay on the device until the end: fetching one would wait for it.
+        found = [
+            model(batch.to(device, non_blocking=True)).float() for batch in _one_ahead(batches)
+        ]
+    if not found:
+        raise ValueError("there are no images to embed")
+    return torch.cat(found).cpu()
+
+
+def embed_in_parts(
+    model: nn.Module,
+    batch: Callable[[range], Tensor],
+    count: int,
+    parts: Path | str,
+    *,
+    batch_size: int = 256,
+    part_size: int = 8192,
+) -> Tensor:
+    """Embed a large set; every `part_size` images are kept, so that an interruption costs no more.
+
+    Args:
+        model: images [B, 3, H, W] → embeddings [B, D].
+        batch: rows → the model's input for these rows.
+        count: of images, N.
+        parts: folder of what is done, which nothing else uses. Its name must stand for the model
+            and the images, and whoever keeps the result removes it.
+        batch_size: images at once.
+        part_size: images to a file.
+
+    Returns:
+        [N, D] float32 on the CPU, not normalized.
+    """
+    parts = Path(parts)
+    found = []
+    for start in range(0, count, part_size):
+        rows = range(start, min(start + part_size, count))
+        path = parts / f"{rows.start}-{rows.stop}.safetensors"
+        part = _read_part(path)
+        if part is None:
+            part = embed(
+                model,
+                (
+                    batch(rows[first : first + batch_size])
+                    for first in range(0, len(rows), batch_size)
+                ),
+            )
+            with whole_file(path) as temporary:
+                save_file({"embeddings": part}, temporary)
+        found.append(part)
+    if not found:
+        raise ValueError("there are no images to embed")
+    return torch.cat(found)
+
+
+def _read_part(path: Path) -> Tensor | None:
+    if not path.is_file():
+        return None
+    try:
+        return load_file(path)["embeddings"]
+    except SafetensorError:  # damaged, e.g. by a full disk
+        return None
+
+
+def _one_ahead(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The same batches, each next one taken by another thread meanwhile."""
+    source = iter(batches)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, source, None)
+            yield batch
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards every part of the model is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
