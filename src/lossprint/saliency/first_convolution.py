@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
 
@@ -61,7 +60,7 @@ class _MeanGradient(torch.autograd.Function):
         )
 
     @staticmethod
-    def backward(ctx: FunctionCtx | Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         _, channels, height, width = ctx.shape
         (top, left), stride = ctx.padding, ctx.stride
         taps = ctx.phases.shape[2:]
