@@ -43,6 +43,17 @@ EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others wi
 WANDB = "wandb:"
 KEYS = (*("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),)
 FILTERS = ("loss", "family", "fold", "seed")
+TERMINAL = {
+    "loss": "loss",
+    "family": "family",
+    "runs": "runs",
+    "map_at_r": "MAP@R",
+    "precision_at_1": "P@1",
+    "map agreement with other losses": "maps, others",
+    "map agreement between its runs": "maps, itself",
+    "saliency on car": "on car",
+}
+"""Columns of the overview that the terminal has room for, and their short names."""
 
 
 def run_comparison(config: DictConfig) -> None:
@@ -279,10 +290,10 @@ def show(report: Report, evidence: Evidence, console: Console) -> None:
     """The losses, the three leading findings, and where everything lies."""
     overview = loss_overview(evidence)
     table = Table(title="Losses", title_justify="left")
-    for column in overview.columns:
-        numeric = pd.api.types.is_numeric_dtype(overview[column])
-        table.add_column(readable(column), justify="right" if numeric else "left")
-    for row in overview.itertuples(index=False):
+    shown = {column: name for column, name in TERMINAL.items() if column in overview.columns}
+    for column, name in shown.items():
+        table.add_column(name, justify="left" if column in ("loss", "family") else "right")
+    for row in overview[list(shown)].itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     console.print(table)
     console.print(f"[bold]{escape(report.answer)}[/]", highlight=False)
