@@ -27,6 +27,7 @@ from lossprint.reports.report import Report, write_report
 from lossprint.reports.style import readable
 from lossprint.reports.tables import loss_overview
 from lossprint.runs.cache import content_key
+from lossprint.runs.imported import import_reality_check
 from lossprint.runs.load import load_run
 from lossprint.runs.provenance import git_commit, package_versions
 from lossprint.runs.record import RunRecord
@@ -41,7 +42,10 @@ from lossprint.training.checks import check_keys
 
 EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
 WANDB = "wandb:"
-KEYS = (*("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),)
+KEYS = (
+    *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
+    "models",
+)
 FILTERS = ("loss", "family", "fold", "seed")
 TERMINAL = {
     "loss": "loss",
@@ -83,6 +87,9 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
     """
     wanted = config["only"]
     patterns = config["runs"]
+    if config["models"] is not None:
+        imported = import_reality_check(config["models"], config["output_root"])
+        patterns = [str(record.folder.resolve()) for record in imported]
     if patterns is None:
         patterns = str(newest_sweep(config["output_root"]).folder.resolve())
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)

@@ -5,6 +5,7 @@ last, and a convolution that sees the image itself takes the channel mean of the
 """
 
 import warnings
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -29,7 +30,7 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
         # Symbolic tracing refuses what depends on values; it warns of nothing that matters here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = fuse(fx.symbolic_trace(network))
+            graph = cast(fx.GraphModule, fuse(fx.symbolic_trace(network)))
     except Exception:  # Any error in the caller's forward under tracing means: do not rewrite.
         return network.to(memory_format=torch.channels_last)
     _replace_first_convolutions(graph)
@@ -50,5 +51,5 @@ def _replace_first_convolutions(graph: fx.GraphModule) -> None:
         convolution = graph.get_submodule(name)
         calls = sum(other.target == name for other in graph.graph.nodes)
         if source.op == "placeholder" and calls == 1 and is_supported(convolution):
-            graph.set_submodule(name, FirstConvolution(convolution))
+            graph.set_submodule(name, FirstConvolution(cast(nn.Conv2d, convolution)))
     graph.recompile()

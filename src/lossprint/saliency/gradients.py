@@ -7,7 +7,6 @@ the copies and clipped at a percentile.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -108,7 +107,7 @@ def saliency_maps(
             dtype = fast_dtype(device) if precision == "fast" else dtype
             network = network.to(dtype)
         target = target.to(torch.promote_types(dtype, torch.float32))
-        gradient = InputGradient(network, partial(score, reference=target), dtype, device)
+        gradient = InputGradient(network, lambda found: score(found, target), dtype, device)
         size = (
             batch_size
             if batch_size is not None

@@ -1,12 +1,12 @@
 """While it trains: what the embedding looks at in the probe images."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lossprint.files import whole_file
 from lossprint.metrics.fisher import fisher_mean
@@ -121,7 +121,7 @@ class ProbeMaps(pl.Callback):
         for start in range(0, count, IMAGES_AT_ONCE):
             rows = range(start, min(start + IMAGES_AT_ONCE, count))
             maps = saliency_maps(
-                pl_module.embedder,
+                cast(nn.Module, pl_module.embedder),
                 self.context.preprocessing(probe.pixels(rows).to(device)),
                 distance=self.context.distance,
                 baseline=self.context.preprocessing(black)[0],
