@@ -175,8 +175,8 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
         report = write_report(
             folder,
             evidence,
-            title=f"Losses compared: {name}",
-            subtitle=f"{len({record.loss for record in used})} trained losses in {len(used)} runs, "
+            title="Losses compared",
+            subtitle=f"{name}: {len({record.loss for record in used})} losses, {len(used)} runs, "
             f"{len(probe)} probe images, study “{settings.name}”",
             galleries=galleries,
             methods=methods(analysis, probe, settings, notes),

@@ -113,6 +113,15 @@ def test_families_of_two_and_two_cannot_reach_a_small_p():
     assert row["p"] == row["smallest_p"] == pytest.approx(1 / 3)
 
 
+def test_families_are_contrasted_over_matched_pairs_too():
+    # Within families, runs of one seed are alike; across seeds nothing is.
+    table = pairs(
+        runs(), lambda x, y: 0.9 if x[2] == y[2] and FAMILY[x[0]] == FAMILY[y[0]] else 0.4
+    )
+    row = family_contrast(table, "value")
+    assert (row["near"], row["far"]) == pytest.approx((0.4, 0.4))
+
+
 def test_families_of_unequal_size(monkeypatch):
     families = dict(zip("abcdefgh", ["ranking"] * 5 + ["classification"] * 3, strict=True))
     monkeypatch.setattr(f"{__name__}.FAMILY", families)

@@ -123,7 +123,8 @@ def _contrasts(evidence: Evidence, alpha: float) -> Iterable[Finding]:
             near, far = "two losses of one family", "losses of different families"
             remedy = "compare more losses of each family"
             subject = f"the {noun} of the two families"
-        topic = f"{noun}: {'losses' if row['contrast'] == 'loss' else 'families'}"
+        topic = noun if row["measure"] in _LEADING else f"{noun}, {name}"
+        topic += ": losses" if row["contrast"] == "loss" else ": families"
         weight = _LEADING.get(row["measure"], 3.0)
         weight -= 0.0 if row["contrast"] == "loss" else 0.5
         if not row["near_pairs"] or not row["far_pairs"]:
@@ -233,7 +234,8 @@ def _strongest_properties(evidence: Evidence) -> Iterable[Finding]:
     means = table.groupby("property", sort=False)["mean"].apply(lambda x: x.astype(float).mean())
     order = means.sort_values(ascending=False)
     strongest = [f"{readable(str(name))} ({value:.1f} σ)" for name, value in order.head(3).items()]
-    weakest = f"{readable(str(order.index[-1]))} ({order.iloc[-1]:.1f} σ)"
+    # Adding 0 turns a rounded minus zero into zero.
+    weakest = f"{readable(str(order.index[-1]))} ({round(order.iloc[-1], 1) + 0.0:.1f} σ)"
     text = (
         f"Averaged over losses, embeddings cluster most by {_listing(strongest)} and least by "
         f"{weakest} (standard deviations above chance)."

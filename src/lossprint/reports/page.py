@@ -13,6 +13,9 @@ from markupsafe import Markup
 from lossprint.reports.findings import Finding
 from lossprint.reports.style import FAMILY_MARKERS, family_rank, readable
 
+SHOWN_FINDINGS = 6
+"""Findings that are open; the others unfold."""
+
 _GLYPHS = {"o": "●", "s": "■", "X": "✖"}
 
 
@@ -78,7 +81,8 @@ def render_page(
         title=title,
         subtitle=subtitle,
         answer=answer,
-        findings=findings,
+        findings=findings[:SHOWN_FINDINGS],
+        further=findings[SHOWN_FINDINGS:],
         columns=list(overview.columns),
         rows=[_cells(row) for _, row in overview.iterrows()],
         families=families,

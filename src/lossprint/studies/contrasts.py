@@ -82,8 +82,8 @@ def family_contrast(
     `far_pairs` count pairs of losses.
     """
     varying = replicates(pairs)
-    pairs = _trained(pairs)[lambda x: x["loss_a"] != x["loss_b"]]
-    pairs = pairs[matched(pairs)] if varying else pairs
+    # Which pairs match is seen from those of one loss, so they are dropped afterwards.
+    pairs = _trained(pairs[matched(pairs)])[lambda x: x["loss_a"] != x["loss_b"]]
     row = _row(measure, "family", varying, pairs)
     families = dict(zip(pairs["loss_a"], pairs["family_a"], strict=True))
     families |= dict(zip(pairs["loss_b"], pairs["family_b"], strict=True))
