@@ -87,7 +87,7 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
     """
     wanted = config["only"]
     patterns = config["runs"]
-    if config["models"] is not None:
+    if config.get("models") is not None:
         imported = import_reality_check(config["models"], config["output_root"])
         patterns = [str(record.folder.resolve()) for record in imported]
     if patterns is None:
@@ -274,8 +274,8 @@ def methods(
         "fold) are compared with trainings of two losses that differ likewise; pairs of one seed "
         "share initial weights and do not count. p from permuting losses among the runs of each "
         "seed and fold, or families among losses; 95 % intervals of differences from resampling "
-        "losses with all their runs. Map correlation and CKA decide the answer; the other "
-        "measures are further readings and are not corrected for their number.",
+        "losses with all their runs. Map correlation and CKA are questions asked in advance, each "
+        "tested as it is; the other measures are further readings, Holm-corrected.",
         "Intervals of a loss": "95 %, Student's t over its runs.",
         "Families by property": "Mann–Whitney U over the losses' means, Holm-corrected over the "
         "properties; the study's own test takes every run as independent.",
