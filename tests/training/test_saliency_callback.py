@@ -57,6 +57,9 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         return self.embedder(batch).square().mean()
 
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.embedder(batch)
+
     def test_step(self, batch: Tensor, batch_idx: int) -> None:
         self.embedder(batch)
 
@@ -100,7 +103,7 @@ def train(callback: ProbeMaps, folder: Path) -> tuple[Learner, dict[str, float]]
     )
     loader: DataLoader = DataLoader(torch.ones(2, 3, SIZE, SIZE))
     figures |= trainer.test(module, loader, verbose=False)[0]
-    trainer.fit(module, loader)
+    trainer.fit(module, loader, loader)
     figures |= {f"epoch/{key}": float(value) for key, value in trainer.callback_metrics.items()}
     save_weights(module.embedder, folder / "weights.safetensors")
     module.test_prefix = "test"

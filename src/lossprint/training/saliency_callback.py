@@ -37,7 +37,8 @@ class ProbeMaps(pl.Callback):
 
     Args:
         context: the probe set and how the model sees it.
-        every: epochs between measurements; the first is after this many.
+        every: epochs between measurements; the first is after this many. It measures with the
+            validation, so where that is rarer, with the next one.
         images: of the probe set that the final maps are made of, the first ones; None for all.
         watched: of these, how many an epoch looks at.
         shown: of these, how many the strip shows.
@@ -84,9 +85,11 @@ class ProbeMaps(pl.Callback):
         self._initial: Tensor | None = None
         self._reference = None if reference is None else self._kept_maps(Path(reference))
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Not at the end of the epoch: figures logged there come up once more an epoch later.
         epoch = trainer.current_epoch
-        if (epoch + 1) % self.every:
+        since = epoch + 1 - (trainer.check_val_every_n_epoch or 1)
+        if trainer.sanity_checking or (epoch + 1) // self.every == since // self.every:
             return
         maps = self._maps(pl_module, self.watched)
         pl_module.log_dict(self._figures("probe", maps))
