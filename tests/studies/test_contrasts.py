@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossprint.studies.contrasts import family_contrast, loss_contrast
+from lossprint.studies.contrasts import adjusted, family_contrast, loss_contrast
 from lossprint.studies.pairs import matched, replicates
 
 FAMILY = {"a": "ranking", "b": "ranking", "c": "classification", "d": "classification"}
@@ -150,3 +150,16 @@ def test_replicates_are_seeds_before_folds():
     counted = both[matched(both)]
     assert (counted["fold_a"] == counted["fold_b"]).all()
     assert (counted["seed_a"] != counted["seed_b"]).all()
+
+
+def test_further_readings_are_corrected_and_leading_questions_are_not():
+    table = pd.DataFrame(
+        {
+            "measure": ["correlation", "divergence", "neighbor_overlap", "retrieval", "cka"],
+            "p": [0.04, 0.01, 0.03, np.nan, 0.05],
+        }
+    )
+    found = adjusted(table)
+    # Two further readings have a p: 0.01 · 2, then max(0.02, 0.03 · 1).
+    np.testing.assert_allclose(found["p_adjusted"], [0.04, 0.02, 0.03, np.nan, 0.05])
+    assert found["tests"].tolist() == [1, 2, 2, 1, 1]

@@ -33,7 +33,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "interventions_by_loss": (*_LOSS, "property", *_INTERVAL),
     "contrasts": (
         *("measure", "contrast", "replicates", "near", "far", "difference", "low", "high"),
-        *("p", "smallest_p", "near_pairs", "far_pairs", "losses"),
+        *("p", "smallest_p", "tests", "p_adjusted", "near_pairs", "far_pairs", "losses"),
     ),
     "disagreement": ("frame", "correlation"),
     "curves": (*_RUN, "epoch", "metric", "value"),
@@ -64,6 +64,7 @@ class Evidence:
       "loss" (groups are losses) or "family" (groups are families, pairs are of different losses).
       `near` and `far` are the mean likeness within and between groups, `difference` counts
       positive where groups matter, `smallest_p` is the least p the number of runs allows.
+      `p_adjusted` is corrected for the number of `tests` it stands among.
     - `disagreement`: mean correlation over pairs of different losses, per probe frame.
     - `skipped`: what could not be computed for which run, and why.
 

@@ -106,9 +106,12 @@ def answer(evidence: Evidence, *, alpha: float = 0.05) -> str:
 
 
 def _verdict(row: pd.Series, alpha: float) -> Verdict:
-    if not row["near_pairs"] or not row["far_pairs"] or not row["smallest_p"] <= alpha:
+    if not row["near_pairs"] or not row["far_pairs"]:
         return Verdict.UNDECIDABLE
-    return Verdict.DIFFERENT if row["p"] <= alpha else Verdict.NOT_SHOWN
+    # The least p must survive the correction.
+    if not row["smallest_p"] * row["tests"] <= alpha:
+        return Verdict.UNDECIDABLE
+    return Verdict.DIFFERENT if row["p_adjusted"] <= alpha else Verdict.NOT_SHOWN
 
 
 def _contrasts(evidence: Evidence, alpha: float) -> Iterable[Finding]:
@@ -139,7 +142,11 @@ def _contrasts(evidence: Evidence, alpha: float) -> Iterable[Finding]:
         )
         if row["measure"] in ("retrieval", "divergence"):
             compared = compared.replace(" agree at ", " lie at ")
-        chance = f"p = {_p(row['p'])}"
+        chance = f"p = {_p(row['p_adjusted'])}"
+        among = ""
+        if row["tests"] > 1:
+            chance += f" after Holm's correction over {int(row['tests'])} readings"
+            among = f", too large for one of {int(row['tests'])} readings"
         if verdict is Verdict.DIFFERENT:
             text = (
                 f"{_sentence(subject)} differ by more than noise. {compared}: "
@@ -156,7 +163,7 @@ def _contrasts(evidence: Evidence, alpha: float) -> Iterable[Finding]:
             text = (
                 f"Whether {subject} differ cannot be concluded. {compared}, but with "
                 f"{_count(int(row['losses']), 'loss')} the least p possible is "
-                f"{_p(row['smallest_p'])}; {remedy}."
+                f"{_p(row['smallest_p'])}{among}; {remedy}."
             )
             weight -= 0.2
         yield Finding(topic, verdict, text, weight)

@@ -121,6 +121,7 @@ def contrast_table(evidence: Evidence) -> pd.DataFrame:
             "between": f"{_number(row['far'], 3)} ({int(row['far_pairs'])} pairs)",
             "difference": _with_interval(row["difference"], row["low"], row["high"], digits=3),
             "p": _probability(row["p"]),
+            "p, Holm": _probability(row["p_adjusted"]) if row["tests"] > 1 else "",
             "least p possible": _probability(row["smallest_p"]),
         }
         for _, row in evidence.contrasts.iterrows()
@@ -128,7 +129,8 @@ def contrast_table(evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(
         rows,
         columns=[
-            *("measure", "groups", "within", "between", "difference", "p", "least p possible")
+            *("measure", "groups", "within", "between", "difference", "p", "p, Holm"),
+            "least p possible",
         ],
     )
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
 from lossprint.studies.contrasts import COLUMNS as CONTRAST_COLUMNS
-from lossprint.studies.contrasts import family_contrast, loss_contrast
+from lossprint.studies.contrasts import adjusted, family_contrast, loss_contrast
 from lossprint.studies.embedding_similarity import (
     similarity_by_loss,
     similarity_of_pairs,
@@ -182,7 +182,7 @@ def contrasts(
         rows.append(loss_contrast(pairs, measure, alike=alike, **options))
         if len({*trained["family_a"], *trained["family_b"]}) > 1:
             rows.append(family_contrast(pairs, measure, alike=alike, **options))
-    return pd.DataFrame(rows, columns=CONTRAST_COLUMNS)
+    return adjusted(pd.DataFrame(rows, columns=CONTRAST_COLUMNS))
 
 
 def _retrieval_pairs(pairs: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from math import comb, factorial, prod
 import numpy as np
 import pandas as pd
 
+from lossprint.studies.family_tests import holm
 from lossprint.studies.pairs import matched, replicates
 
 RESAMPLES = 2000
@@ -22,8 +23,10 @@ EXACT_LIMIT = 20_000
 
 COLUMNS = (
     *("measure", "contrast", "replicates", "near", "far", "difference", "low", "high"),
-    *("p", "smallest_p", "near_pairs", "far_pairs", "losses"),
+    *("p", "smallest_p", "tests", "p_adjusted", "near_pairs", "far_pairs", "losses"),
 )
+LEADING = ("correlation", "cka")
+"""Measures whose contrasts are questions asked in advance; the others are further readings."""
 
 
 def loss_contrast(
@@ -279,3 +282,16 @@ def _bootstrap_losses(
         return np.nan, np.nan
     low, high = np.quantile(found, [0.025, 0.975])
     return float(low), float(high)
+
+
+def adjusted(contrasts: pd.DataFrame) -> pd.DataFrame:
+    """Add `tests` and `p_adjusted`: further readings are corrected for their number, by Holm.
+
+    The contrasts of the leading measures are questions of their own and stay as they are.
+    """
+    further = ~contrasts["measure"].isin(LEADING) & contrasts["p"].notna()
+    p = contrasts["p"].astype(float)
+    return contrasts.assign(
+        tests=further.sum() * further.astype(int) + (~further).astype(int),
+        p_adjusted=p.mask(further, pd.Series(holm(p[further].to_numpy()), p.index[further])),
+    )

@@ -64,7 +64,7 @@ def property_families(properties: pd.DataFrame, *, seed: int = 0) -> pd.DataFram
             }
         )
     table = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "p_holm"])
-    return table.assign(p_holm=_holm(table["p"].to_numpy(float)))[list(COLUMNS)]
+    return table.assign(p_holm=holm(table["p"].to_numpy(float)))[list(COLUMNS)]
 
 
 def _interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
@@ -75,7 +75,8 @@ def _interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[f
     return float(low), float(high)
 
 
-def _holm(p: np.ndarray) -> np.ndarray:
+def holm(p: np.ndarray) -> np.ndarray:
+    """Correct p values [K] for their number (Holm, 1979); they keep their order."""
     order = np.argsort(p)
     steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
     adjusted = np.empty_like(p)
