@@ -13,7 +13,7 @@ from math import comb, factorial, prod
 import numpy as np
 import pandas as pd
 
-from lossprint.studies.family_tests import holm
+from lossprint.metrics.statistics import holm
 from lossprint.studies.pairs import matched, replicates
 
 RESAMPLES = 2000

@@ -4,7 +4,8 @@ from math import comb
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from lossprint.metrics.statistics import compare_groups, holm
 
 RESAMPLES = 2000
 COLUMNS = (
@@ -42,7 +43,7 @@ def property_families(properties: pd.DataFrame, *, seed: int = 0) -> pd.DataFram
             continue
         a, b = means["ranking"].to_numpy(float), means["classification"].to_numpy(float)
         low, high = _interval(a, b, rng)
-        test = stats.mannwhitneyu(a, b)
+        test = compare_groups(a, b)
         every = [
             chosen.loc[chosen["family"] == family, "value"].to_numpy(float)
             for family in ("ranking", "classification")
@@ -55,12 +56,12 @@ def property_families(properties: pd.DataFrame, *, seed: int = 0) -> pd.DataFram
                 "difference": a.mean() - b.mean(),
                 "low": low,
                 "high": high,
-                "superiority": float(test.statistic) / (len(a) * len(b)),
+                "superiority": test.superiority,
                 "ranking_losses": len(a),
                 "classification_losses": len(b),
-                "p": float(test.pvalue),
+                "p": test.p,
                 "smallest_p": min(1.0, 2 / comb(len(a) + len(b), len(a))),
-                "study_p": float(stats.mannwhitneyu(*every).pvalue),
+                "study_p": compare_groups(*every).p,
             }
         )
     table = pd.DataFrame(rows, columns=[column for column in COLUMNS if column != "p_holm"])
@@ -73,12 +74,3 @@ def _interval(a: np.ndarray, b: np.ndarray, rng: np.random.Generator) -> tuple[f
     drawn = [rng.choice(values, (RESAMPLES, len(values))).mean(1) for values in (a, b)]
     low, high = np.quantile(drawn[0] - drawn[1], [0.025, 0.975])
     return float(low), float(high)
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Correct p values [K] for their number (Holm, 1979); they keep their order."""
-    order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted
