@@ -276,7 +276,7 @@ if __name__ == "__main__":
     folder, *cars = sys.argv[1:]
     render_set(
         folder, kind="world", designs=cars, size=16, samples=4, seed=0, count=24, workers=1,
-        progress=False, backend=FakeBackend(seconds=0.1),
+        progress=False, backend=FakeBackend(seconds=0.5),
     )
 """
 
