@@ -67,7 +67,9 @@ def main() -> None:
             (correlations, agreement.correlation),
             (divergences, agreement.divergence),
         ):
-            error = max(error, float(abs(np.array(expected) - found[turn, turn + 1, :some]).max()))
+            error = max(
+                error, float(abs(np.array(expected) - found[turn, turn + 1, :some].numpy()).max())
+            )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     lines = [
         f"# Agreement of {options.models} models × {options.images} maps of {options.size} px, "
