@@ -39,6 +39,14 @@ def content_key(*parts: Any) -> str:
     return digest.hexdigest()[:KEY_LENGTH]
 
 
+def embeddings_key(weights: str, probe: str) -> str:
+    """Key of a network's embeddings of a probe set: of its weights' key and the set's fingerprint.
+
+    Training and analysis keep them under the same name, so what one computed the other finds.
+    """
+    return content_key("embeddings", weights, probe)
+
+
 def file_key(path: Path | str) -> str:
     """Hash a file's bytes, to 16 hexadecimal digits."""
     with Path(path).open("rb") as file:

@@ -8,6 +8,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
+from lossprint.runs import cache
 from lossprint.runs.cache import cache_file, content_key, load_or_compute
 from lossprint.saliency import saliency_maps
 from lossprint.studies.settings import MapSettings
@@ -27,7 +28,7 @@ def maps_key(subject: Subject, probe: ProbeSet, settings: MapSettings) -> str:
 
 def embeddings_key(subject: Subject, probe: ProbeSet) -> str:
     """Of what the embeddings of a network depend on: weights and images."""
-    return content_key("embeddings", subject.weights_key, probe.fingerprint)
+    return cache.embeddings_key(subject.weights_key, probe.fingerprint)
 
 
 def map_rows(probe: ProbeSet, settings: MapSettings) -> range:

@@ -10,7 +10,7 @@ from torch import Tensor
 from lossprint.files import whole_file
 from lossprint.metrics import normalized_r_precision
 from lossprint.metrics.properties import Variance
-from lossprint.runs.cache import content_key, file_key, load_or_compute
+from lossprint.runs.cache import content_key, embeddings_key, file_key, load_or_compute
 from lossprint.training.context import ProbeContext
 from lossprint.training.embedding import embed, embed_in_parts
 from lossprint.training.module import MetricLearning
@@ -116,7 +116,7 @@ class ProbeProperties(pl.Callback):
     def _final_embeddings(self, pl_module: MetricLearning) -> Tensor:
         """Embeddings with the weights that were just written, kept under what they depend on."""
         weights = file_key(self.context.folder / "weights.safetensors")
-        key = content_key("embeddings", weights, self._fingerprint)
+        key = embeddings_key(weights, self._fingerprint)
         result = load_or_compute(
             self.context.folder / "analysis",
             "embeddings",
