@@ -176,7 +176,7 @@ def test_cleaning_touches_open_ground_alone():
     ground[:20] = 0.0
     before = radiance.copy()
     shares = scene.Shares(ground, ground, np.ones((size, size)))
-    cleaned = scene.clean_ground(radiance, truth, shares)
+    cleaned = scene.clean_ground(radiance, truth, shares, radius=2)
     np.testing.assert_array_equal(radiance, before)
     np.testing.assert_array_equal(cleaned[:20], before[:20])
     np.testing.assert_allclose(cleaned[43:52, 13:47], before[43:52, 13:47], rtol=1e-12)
@@ -196,3 +196,84 @@ def test_an_empty_stage_is_ground_below_the_horizon_and_backdrop_above():
     low = scene.fit_camera(_outline(), PROPERTIES | {"camera_loc_z": 0.8})
     lower = scene.empty_stage(light, low, 48)
     assert np.flatnonzero(np.isclose(lower[:, 24], light.ground).all(axis=1))[0] != horizon
+
+
+@pytest.mark.parametrize("sun_rotation", [-60.0, 20.0, 170.0])
+def test_car_and_shadow_lie_within_reach(sun_rotation: float):
+    size, properties = 80, PROPERTIES | {"sun_rotation": sun_rotation}
+    camera = scene.fit_camera(_outline(), properties)
+    rows, columns = scene.reach(_outline(), camera, properties, size)
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < size**2
+    elevation = np.radians(properties["sun_elevation"])
+    azimuth = np.radians(sun_rotation - properties["rotation_z"])
+    away = -np.array([np.cos(azimuth), np.sin(azimuth)]) / np.tan(elevation)
+    forward, right, up = scene.camera_axes(camera)
+    for corner in _outline():
+        fallen = np.array([*(corner[:2] + corner[2] * away), 0.0])
+        for point in (corner, fallen):
+            ray = point - np.array(camera.origin)
+            scale = size / 2 / (ray @ forward) / np.tan(np.radians(camera.fov / 2))
+            assert rows.start < size / 2 - ray @ up * scale < rows.stop or rows.stop == size
+            assert columns.start < size / 2 + ray @ right * scale < columns.stop
+
+
+def test_a_shadow_below_the_camera_reaches_everywhere():
+    properties = PROPERTIES | {"sun_rotation": 180.0, "sun_elevation": 5.0}
+    camera = scene.fit_camera(_outline(), properties)
+    assert scene.reach(_outline(), camera, properties, 80) == (slice(0, 80), slice(0, 80))
+
+
+def _sight(size: int, glass: np.ndarray, normal: np.ndarray) -> scene.Sight:
+    """Open ground behind panes."""
+    ones = np.ones((3 * size, 3 * size))
+    return scene.Sight(ones, ones, ones, glass, np.broadcast_to(normal, (*glass.shape, 3)))
+
+
+def test_glass_counts_as_a_surface_or_not_at_all():
+    glass = np.zeros((6, 6), dtype=bool)
+    glass[:3, :3] = True
+    glass[3, 3] = True
+    sight = _sight(2, glass, np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(sight.shares(glazed=False).ground, 1.0)
+    glazed = sight.shares(glazed=True)
+    np.testing.assert_allclose(glazed.ground, [[0.0, 1.0], [1.0, 8 / 9]])
+    np.testing.assert_allclose(glazed.lit, glazed.ground)
+    np.testing.assert_allclose(glazed.covered, 1.0)
+
+
+def test_a_pane_dims_what_lies_behind_and_mirrors_what_lies_before_it():
+    size, properties = 4, PROPERTIES | {"sun_rotation": 180.0}
+    camera = scene.fit_camera(_outline(), properties)
+    forward, _, _ = scene.camera_axes(camera)
+    glass = np.zeros((12, 12), dtype=bool)
+    glass[:, :6] = True
+    light = _light(sun_rotation=180.0)
+    tint = np.array([0.5, 0.6, 0.7])
+    behind = np.full((size, size, 3), 0.3)
+
+    def through(normal: np.ndarray) -> np.ndarray:
+        return scene.glaze(
+            behind,
+            _sight(size, glass, normal),
+            light,
+            camera,
+            properties,
+            size=size,
+            window=(slice(0, size), slice(0, size)),
+            tint=tint,
+        )
+
+    facing = through(-forward)
+    np.testing.assert_array_equal(facing[:, 2:], behind[:, 2:])
+    # At a right angle each face of a pane of index 1.5 mirrors 4 %, both 0.08 / 1.04; what is
+    # mirrored lies behind the camera, in the sky or on the ground.
+    share = 0.08 / 1.04
+    thrown = (facing[:, :2] - (1.0 - share) * tint * 0.3) / share
+    assert (thrown > 0).all()
+    assert thrown.max() < 1.1 * light.environment.max()
+    # Seen at a grazing angle it mirrors nearly everything, here the ground below.
+    grazing = np.cross(forward, [0.0, 1.0, 0.0])
+    grazing = -np.sign(grazing[2]) * grazing / np.linalg.norm(grazing) - 0.02 * forward
+    np.testing.assert_allclose(
+        through(grazing / np.linalg.norm(grazing))[-1, 0], light.ground, rtol=0.2
+    )

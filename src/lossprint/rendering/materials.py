@@ -16,7 +16,7 @@ class Material:
     specular: float = 0.5
     clearcoat: float = 0.0
     clearcoat_gloss: float = 0.9
-    clear: bool = False  # a clear pane instead: light passes straight through
+    clear: bool = False  # a pane instead, whose colour is what it lets pass
 
 
 def _grey(value: float, roughness: float, **rest: Any) -> Material:
@@ -28,8 +28,7 @@ def _grey(value: float, roughness: float, **rest: Any) -> Material:
 MATERIALS: Mapping[str, Material] = MappingProxyType(
     {
         "paint": _grey(0.5, 0.25, metallic=0.5, specular=1.0, clearcoat=1.0, clearcoat_gloss=0.5),
-        "glass": _grey(0.010, 0.20, specular=1.0, clearcoat=1.0, clearcoat_gloss=0.4),
-        "pane": Material((1.0, 1.0, 1.0), 0.0, clear=True),
+        "glass": Material((0.60, 0.64, 0.63), 0.0, clear=True),
         "trim": _grey(0.012, 0.45),
         "gloss": _grey(0.02, 0.28),
         "plastic": _grey(0.035, 0.6),

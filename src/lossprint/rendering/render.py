@@ -1,6 +1,6 @@
 """Rendering with Mitsuba 3. The only file that imports it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from lossprint.rendering import scene as layout
 from lossprint.rendering.geometry import Car, Part
-from lossprint.rendering.materials import Material, material_named
+from lossprint.rendering.materials import MATERIALS, Material, material_named
 
 VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
-MASK_SAMPLES = 9
 BLOCK = 32  # pixels; left to Mitsuba, blocks and with them the noise follow the thread count
+MASK_SAMPLES = layout.STRATA**2
+GLASS = np.array(MATERIALS["glass"].color)
 GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
 
 
@@ -79,19 +80,35 @@ class Renderer:
         parameters["floor.bsdf.reflectance.value"] = _rgb(layout.ground_color(properties))
         parameters.update()
         # Paths are traced only where the car or its shadow may show; the rest is known exactly.
-        shares = self._shares(camera, properties, size)
-        radiance = layout.empty_stage(light, camera, size)
-        window = layout.busy_window(shares)
-        if window is not None:
-            if not self.variant.startswith("scalar"):
-                window = (slice(0, size), slice(0, size))  # each new shape is compiled anew
-            sensor = _sensor(camera, size, samples, window)
+        everything = (slice(0, size), slice(0, size))
+        is_compiled = not self.variant.startswith("scalar")  # anew for each new shape
+        if is_compiled:
+            window = near = everything
+        else:
+            window = layout.shadow_window(self._outline, camera, properties, size)
+            near = layout.car_window(self._outline, camera, size)
+        shares = self._shares(camera, properties, size, window)
+        stage = layout.empty_stage(light, camera, size)
+        radiance = stage[window].copy()
+        busy = layout.busy_window(shares)
+        if busy is not None:
+            if is_compiled:
+                busy = everything
+            sensor = _sensor(camera, size, samples, _within(window, busy))
             traced = np.asarray(
                 mi.render(self._scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples)
             )
-            radiance[window] = traced[..., :3]
-        clean = layout.clean_ground(radiance, light.ground, shares)
-        return Frame(layout.develop(clean, light.exposure), layout.mask_labels(shares))
+            radiance[busy] = traced[..., :3]
+        stage[window] = layout.clean_ground(
+            radiance, stage[window], shares, light.sunlight, radius=2 if size < 160 else 4
+        )
+        front = self._front(camera, size, near)
+        stage[near] = layout.glaze(stage[near], front, light, camera, properties, tint=GLASS)
+        car = np.zeros((size, size))
+        car[near] = front.car
+        labels = np.zeros((size, size), dtype=np.uint8)
+        labels[window] = layout.mask_labels(shares, car[window])
+        return Frame(layout.develop(stage, light.exposure), labels)
 
     def _load(self, car: Car) -> None:
         ground = {
@@ -115,7 +132,9 @@ class Renderer:
             "floor": ground
             | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
         }
-        for part in car.parts:
+        panes = [part for part in car.parts if material_named(part.material).clear]
+        opaque = [part for part in car.parts if not material_named(part.material).clear]
+        for part in opaque:
             material = material_named(part.material)
             description[f"part_{part.name}"] = _mesh(part, _bsdf(part.material, material))
         self._scene = mi.load_dict(description)
@@ -146,27 +165,47 @@ class Renderer:
                     "sampling_weight": 0.0,
                 },
             },
-            "car": _mesh(_merged(car.parts), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
+            "car": _mesh(_merged(opaque), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
         }
         self._labels = mi.load_dict(labels)
         self._label_parameters = mi.traverse(self._labels)
+        # Glass that glows in the colour of its normals, and what may stand before it.
+        front: dict[str, Any] = {
+            "type": "scene",
+            "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1},
+            "car": _mesh(_merged(opaque), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
+        }
+        if panes:
+            front["panes"] = _glowing(_merged(panes))
+        self._panes = mi.load_dict(front)
         vertices = np.concatenate([part.vertices for part in car.parts])
         stride = 7 if len(vertices) > 7000 else 1  # enough to frame the car by
         self._outline = vertices[::stride].astype(np.float64)
         self._car = car
 
     def _shares(
-        self, camera: layout.Camera, properties: Mapping[str, float], size: int
+        self,
+        camera: layout.Camera,
+        properties: Mapping[str, float],
+        size: int,
+        window: layout.Window,
     ) -> layout.Shares:
         towards = layout.sun_direction(properties)
         self._label_parameters["sun.to_world"] = _facing(-towards)
         self._label_parameters.update()
-        sensor = _sensor(camera, size, MASK_SAMPLES)
+        sensor = _sensor(camera, size, MASK_SAMPLES, window)
         layers = np.asarray(
             mi.render(self._labels, sensor=sensor, seed=mi.UInt32(0), spp=MASK_SAMPLES)
         )
         lit = layers[..., 0] * np.pi / towards[2]
         return layout.Shares(lit=lit, ground=layers[..., 1], covered=layers[..., 3])
+
+    def _front(self, camera: layout.Camera, size: int, window: layout.Window) -> layout.Front:
+        rows, columns = layout.finer(window)
+        sensor = _sensor(camera, layout.STRATA * size, 1, (rows, columns))
+        layers = np.asarray(mi.render(self._panes, sensor=sensor, seed=mi.UInt32(0), spp=1))
+        normals = layers[..., :3].astype(np.float64) - 1.0
+        return layout.Front(window, size, layers[..., 3] > 0.5, layers[..., 0] > 0.0, normals)
 
 
 @lru_cache(maxsize=64)
@@ -262,14 +301,22 @@ def _sensor(
     )
 
 
-def _render(scene: Any, sensor: Any, seed: int, samples: int) -> NDArray[np.float32]:
-    """Radiance and coverage [H, W, 4]."""
-    return np.asarray(mi.render(scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples))
+def _within(window: layout.Window, part: layout.Window) -> layout.Window:
+    """A part of a window, counted from the picture's corner."""
+    rows, columns = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(window, part, strict=True)
+    )
+    return rows, columns
 
 
 def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
+    return _shaped(part, properties)
+
+
+def _shaped(part: Part, properties: Any) -> Any:
     mesh = mi.Mesh(
         part.name,
         vertex_count=len(part.vertices),
@@ -285,7 +332,19 @@ def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
     return mesh
 
 
-def _merged(parts: tuple[Part, ...]) -> Part:
+def _glowing(part: Part) -> Any:
+    """A black mesh with the radiance 1 + n where its normal is n."""
+    properties = mi.Properties()
+    properties["bsdf"] = mi.load_dict({"type": "diffuse", "reflectance": _color((0, 0, 0))})
+    properties["emitter"] = mi.load_dict(
+        {"type": "area", "radiance": {"type": "mesh_attribute", "name": "vertex_glow"}}
+    )
+    mesh = _shaped(part, properties)
+    mesh.add_attribute("vertex_glow", 3, (1.0 + part.normals).ravel())
+    return mesh
+
+
+def _merged(parts: Sequence[Part]) -> Part:
     """All parts as one."""
     starts = np.cumsum([0] + [len(part.vertices) for part in parts[:-1]]).astype(np.uint32)
     return Part(
@@ -300,8 +359,6 @@ def _merged(parts: tuple[Part, ...]) -> Part:
 
 
 def _bsdf(name: str, material: Material) -> dict[str, Any]:
-    if material.clear:
-        return {"type": "thindielectric", "id": name}
     return {
         "type": "twosided",
         "id": name,

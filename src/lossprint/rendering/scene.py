@@ -18,6 +18,9 @@ Array = NDArray[np.float64]
 
 ENVIRONMENT_SHAPE = (96, 192)  # rows from the zenith down, columns around
 CAMERA_DISTANCE = 11.0  # metres
+STRATA = 3  # rays a pixel, squared, that tell what is seen where
+GLASS_INDEX = 1.5  # of refraction
+GLINT = 0.05  # radians: how wide glass makes the sun
 SUN_STRENGTH = 0.55
 SKY_STRENGTH = 1.35
 EXPOSURE_KEY = 0.95
@@ -99,12 +102,14 @@ def fit_camera(outline: Array, properties: Mapping[str, float]) -> Camera:
     return Camera(tuple(origin), tuple(target), float(np.degrees(2.0 * np.arctan(half))))
 
 
-def _rays(camera: Camera, size: int) -> Array:
-    """Unit directions [size, size, 3] through the pixels' centres, rows from the top."""
+def _rays(camera: Camera, size: int, rows: Array, columns: Array) -> Array:
+    """Unit directions [..., 3] through the centres of pixels, rows counted from the top."""
     forward, right, up = camera_axes(camera)
-    grid = (2.0 * (np.arange(size) + 0.5) / size - 1.0) * np.tan(np.radians(camera.fov) / 2)
-    rays = forward + grid[None, :, None] * right - grid[:, None, None] * up
-    return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+    scale = np.tan(np.radians(camera.fov) / 2)
+    across = (2.0 * (columns + 0.5) / size - 1.0) * scale
+    down = (2.0 * (rows + 0.5) / size - 1.0) * scale
+    rays = forward + across[..., None] * right - down[..., None] * up
+    return np.asarray(rays / np.linalg.norm(rays, axis=-1, keepdims=True))
 
 
 def camera_axes(camera: Camera) -> tuple[Array, Array, Array]:
@@ -143,6 +148,7 @@ class Light:
     sun: Array  # irradiance [3] of the sun on a surface facing it
     exposure: float
     ground: Array  # radiance [3] of the ground where nothing shades it
+    sunlight: Array  # the part of it that the sun gives
 
 
 def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Light:
@@ -186,7 +192,7 @@ def compose_light(sky: Array, sun: Array, properties: Mapping[str, float]) -> Li
     # light samples that the ground blocks.
     environment = np.where(upper[..., None], environment, 0.0)
     environment[rows // 2] = radiance
-    return Light(environment, sun, float(exposure), radiance)
+    return Light(environment, sun, float(exposure), radiance, colour / np.pi * sun * sine)
 
 
 def _turned(environment: Array, degrees: float) -> Array:
@@ -232,18 +238,61 @@ def develop(radiance: Array, exposure: float) -> NDArray[np.uint8]:
     return np.rint(255.0 * np.clip(linear_to_srgb(x), 0.0, 1.0)).astype(np.uint8)
 
 
+Window = tuple[slice, slice]
+
+
 @dataclass(frozen=True)
 class Shares:
-    """How much of each pixel [H, W] is ground in the sun, ground at all, any surface at all."""
+    """How much of each pixel [H, W] is ground in the sun, ground at all, any surface at all.
+
+    Glass is not counted: what lies behind it is.
+    """
 
     lit: Array
     ground: Array
     covered: Array
 
 
+@dataclass(frozen=True)
+class Front:
+    """What STRATA × STRATA rays a pixel meet first, in a window of a picture of `size`².
+
+    Is it the car, is it glass, [h, w]; and the normals [h, w, 3] where it is glass.
+    """
+
+    window: Window
+    size: int
+    is_car: NDArray[np.bool_]
+    is_glass: NDArray[np.bool_]
+    normals: Array
+
+    @property
+    def car(self) -> Array:
+        """Share of each pixel that is car, its glass included."""
+        return _pixels(self.is_car.astype(np.float64))
+
+
+def finer(window: Window) -> Window:
+    """A window's rows and columns in a picture with STRATA times as many."""
+    rows, columns = (slice(STRATA * side.start, STRATA * side.stop) for side in window)
+    return rows, columns
+
+
+def _pixels(samples: Array) -> Array:
+    """Mean of each pixel's samples, [H STRATA, W STRATA, …] -> [H, W, …]."""
+    height, width, *rest = samples.shape
+    blocks = samples.reshape(height // STRATA, STRATA, width // STRATA, STRATA, *rest)
+    return np.asarray(blocks.mean(axis=(1, 3)))
+
+
 def empty_stage(light: Light, camera: Camera, size: int) -> Array:
     """Radiance [size, size, 3] of ground and backdrop without a car: no noise, no paths."""
-    rays = _rays(camera, size)
+    rows, columns = np.indices((size, size))
+    return _surroundings(light, camera, _rays(camera, size, rows, columns))
+
+
+def _surroundings(light: Light, camera: Camera, rays: Array) -> Array:
+    """Radiance [..., 3] that unit directions [..., 3] in the car's frame meet without a car."""
     towards_camera = np.arctan2(camera.origin[1], camera.origin[0])
     azimuth = np.arctan2(rays[..., 1], rays[..., 0]) - towards_camera
     elevation = np.arcsin(np.clip(rays[..., 2], -1.0, 1.0))
@@ -261,47 +310,119 @@ def empty_stage(light: Light, camera: Camera, size: int) -> Array:
     return np.where(elevation[..., None] > 0.0, sky, light.ground)
 
 
-def busy_window(shares: Shares) -> tuple[slice, slice] | None:
+def car_window(outline: Array, camera: Camera, size: int) -> Window:
+    """Rows and columns outside which nothing of the car shows."""
+    return _bounds(outline, camera, size, margin=2 + round(0.02 * size))
+
+
+def shadow_window(
+    outline: Array, camera: Camera, properties: Mapping[str, float], size: int
+) -> Window:
+    """Rows and columns outside which neither the car nor its shadow changes the ground."""
+    sun = sun_direction(properties)
+    fallen = outline - outline[:, 2:] / sun[2] * sun
+    return _bounds(np.concatenate([outline, fallen]), camera, size, margin=4 + round(0.08 * size))
+
+
+def _bounds(points: Array, camera: Camera, size: int, margin: int) -> Window:
+    forward, right, up = camera_axes(camera)
+    rays = points - np.array(camera.origin)
+    depth = rays @ forward
+    if depth.min() < 1.0:  # a shadow that passes below the camera
+        return slice(0, size), slice(0, size)
+    scale = size / 2 / np.tan(np.radians(camera.fov) / 2) / depth
+    window = []
+    for at in (size / 2 - rays @ up * scale, size / 2 + rays @ right * scale):
+        low, high = int(np.floor(at.min())) - margin, int(np.ceil(at.max())) + margin
+        window.append(slice(max(low, 0), min(high, size)))
+    return window[0], window[1]
+
+
+def busy_window(shares: Shares) -> Window | None:
     """Rows and columns that hold the car, its shadow and what surrounds them; None without any."""
     busy = (shares.covered - shares.lit > 1e-3) | (shares.covered - shares.ground > 1e-3)
     if not busy.any():
         return None
-    size = len(busy)
-    margin = 2 + round(0.06 * size)
+    margin = 2 + round(0.06 * max(busy.shape))
     window = []
-    for axis in (1, 0):
+    for axis, size in ((1, len(busy)), (0, busy.shape[1])):
         at = np.flatnonzero(busy.any(axis=axis))
         window.append(slice(max(at[0] - margin, 0), min(at[-1] + 1 + margin, size)))
     return window[0], window[1]
 
 
-def clean_ground(radiance: Array, open_ground: Array, shares: Shares) -> Array:
-    """Radiance [H, W, 3] with the sampling noise taken off the ground, where the truth is known.
+def clean_ground(
+    radiance: Array, stage: Array, shares: Shares, sunlight: Array, *, radius: int
+) -> Array:
+    """Radiance [H, W, 3] with the sampling noise taken off ground and backdrop.
 
-    Ground that nothing shades has the radiance `open_ground` [3] exactly. Pixels without any share
-    of the car are drawn to it as far as their neighbourhood's mean agrees with it within a few
-    percent, so shadows stay as they were rendered. Ground brighter than that by a fifth is cut:
-    sun thrown there by rims and chrome is found by chance and would stay as bright specks.
+    Where nothing shades the ground it has the radiance that the empty `stage` [H, W, 3] has, and
+    pixels without any share of the car are drawn to it as far as the mean of their neighbourhood,
+    `radius` pixels to every side, agrees with it within a few percent. In the shade the part of
+    the light that comes from the sun, `sunlight` [3] where it is not blocked, follows from the
+    shares without noise; the rest varies slowly and is averaged over half the neighbourhood.
+    Ground brighter than the stage by a fifth is cut: sun thrown there by rims and chrome is found
+    by chance and would stay as bright specks.
     """
-    only_ground = (shares.ground >= 1.0 - 1e-3).astype(np.float64)
-    capped = np.minimum(radiance, 1.2 * open_ground)
-    shade = 1.0 - capped.sum(axis=-1) / open_ground.sum()
-    window = 5 if len(radiance) < 160 else 9
-    weight = ndimage.uniform_filter(only_ground, window, mode="nearest")
-    mean = ndimage.uniform_filter(only_ground * shade, window, mode="nearest")
-    mean = mean / np.maximum(weight, 1e-6)
-    keep = _step(0.02, 0.08, np.abs(mean))[..., None]
-    cleaned = open_ground + keep * (capped - open_ground)
-    return np.where(only_ground[..., None] > 0.0, cleaned, radiance)
+    without_car = shares.covered - shares.ground < 1e-3
+    only_ground = (without_car & (shares.ground >= 1.0 - 1e-3)).astype(np.float64)[..., None]
+    capped = np.minimum(radiance, 1.2 * stage)
+    shade = 1.0 - capped.sum(axis=-1, keepdims=True) / stage.sum(axis=-1, keepdims=True)
+    keep = _step(0.02, 0.08, np.abs(_mean_over(shade, only_ground, 2 * radius + 1)))
+    from_sun = shares.lit[..., None] * sunlight
+    shaded = from_sun + _mean_over(capped - from_sun, only_ground, radius + 1 - radius % 2)
+    cleaned = stage + keep * only_ground * (shaded - stage)
+    return np.where(without_car[..., None], cleaned, radiance)
 
 
-def mask_labels(shares: Shares) -> NDArray[np.uint8]:
+def _mean_over(values: Array, weight: Array, width: int) -> Array:
+    """Weighted mean of values [H, W, C] over squares of a width; `weight` [H, W, 1]."""
+    window = (width, width, 1)
+    total = ndimage.uniform_filter(weight * values, window, mode="nearest")
+    return total / np.maximum(ndimage.uniform_filter(weight, window, mode="nearest"), 1e-6)
+
+
+def glaze(
+    radiance: Array,
+    front: Front,
+    light: Light,
+    camera: Camera,
+    properties: Mapping[str, float],
+    *,
+    tint: Array,
+) -> Array:
+    """Radiance [H, W, 3] of `front`'s window, behind glass of a transmittance `tint` [3].
+
+    A pane passes on what lies behind it and mirrors sky, backdrop and ground without noise: by
+    Schlick's approximation of Fresnel's equations at its two faces, the sun's image widened to
+    that of slightly curved glass.
+    """
+    rows, columns = np.nonzero(front.is_glass)
+    first_row, first_column = (side.start for side in finer(front.window))
+    rays = _rays(camera, STRATA * front.size, rows + first_row, columns + first_column)
+    normals = front.normals[rows, columns]
+    normals = normals / np.linalg.norm(normals, axis=-1, keepdims=True)
+    cosine = (rays * normals).sum(axis=-1, keepdims=True)
+    mirrored = rays - 2.0 * cosine * normals
+    at_right_angles = ((GLASS_INDEX - 1.0) / (GLASS_INDEX + 1.0)) ** 2
+    once = at_right_angles + (1.0 - at_right_angles) * (1.0 - np.abs(cosine)) ** 5
+    share = 2.0 * once / (1.0 + once)
+    from_sun = 2.0 * (1.0 - mirrored @ sun_direction(properties))[:, None]  # squared angle
+    glint = np.exp(-from_sun / GLINT**2) / (np.pi * GLINT**2) * light.sun
+    passed = np.ones((*front.is_glass.shape, 3))
+    passed[rows, columns] = (1.0 - share) * tint
+    thrown = np.zeros_like(passed)
+    thrown[rows, columns] = share * (_surroundings(light, camera, mirrored) + glint)
+    return np.asarray(radiance * _pixels(passed) + _pixels(thrown))
+
+
+def mask_labels(shares: Shares, car: Array) -> NDArray[np.uint8]:
     """Label each pixel: 1 car, 2 shadow (ground where the car hides the sun), 0 all else.
 
-    Half a pixel of car makes it car, wherever the sun stands; of the rest the larger share counts.
+    Half a pixel of car [H, W], its glass included, makes it car, wherever the sun stands; of the
+    rest the larger share counts.
     """
-    car = shares.covered - shares.ground
-    shadow = shares.ground - shares.lit
+    shadow = np.minimum(shares.ground - shares.lit, 1.0 - car)
     labels = np.zeros(car.shape, dtype=np.uint8)
     labels[shadow > 1.0 - car - shadow] = 2
     labels[car >= 0.5] = 1

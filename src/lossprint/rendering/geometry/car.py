@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lossprint.rendering.designs import Design
 from lossprint.rendering.geometry.body import ARCH, Body
 from lossprint.rendering.geometry.details import front_details, rear_details, side_details
-from lossprint.rendering.geometry.glass import cockpit, glasshouse
+from lossprint.rendering.geometry.glass import cockpit, glasshouse, without_windows
 from lossprint.rendering.geometry.mesh import (
     Mesh,
     box,
@@ -140,6 +140,8 @@ def _shell(body: Body, cell: float) -> list[tuple[str, Mesh]]:
             (d.length / 2 - start + 0.02, d.width / 2 - 0.2, floor_height),
         )
         pieces += [(material, with_mirror(lining)), (material, floor)]
+    if not d.open_top:
+        half = without_windows(body, half)
     pieces.append(("paint", with_mirror(half)))
     if d.cargo_height:
         front = d.length / 2 - d.rear_base - 0.10

@@ -123,10 +123,12 @@ def decal(
     offset: float = 0.005,
     cell: float = 0.02,
     raised: bool = False,
+    hole: Shape | None = None,
 ) -> Mesh:
     """A shape in the bounds low..high of (u, v), laid onto the shell as seen from a view.
 
-    `offset` lifts it off the shell along the normals; `raised` closes the gap with a rim.
+    `offset` lifts it off the shell along the normals; `raised` closes the gap with a rim; `hole`
+    is left out of the shape.
     """
     counts = np.maximum(np.ceil((np.array(high) - np.array(low)) / cell).astype(int), 2) + 1
     u, v = (np.linspace(a, b, n) for a, b, n in zip(low, high, counts, strict=True))
@@ -138,6 +140,8 @@ def decal(
     vertices = np.column_stack([grid, np.zeros(len(grid))])
     up = np.tile([0.0, 0.0, 1.0], (len(grid), 1))
     inside, _, edges = clip(Mesh(vertices, faces, up), shape(grid[:, 0], grid[:, 1]))
+    if hole is not None:
+        _, inside, _ = clip(inside, hole(inside.vertices[:, 0], inside.vertices[:, 1]))
     laid = _lay(canvas, inside, view, offset)
     if not raised or len(edges) == 0:
         return laid
