@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -40,10 +41,14 @@ def save_run(root: Path, outputs: Path, loss: str, seed: int, *more: str) -> Run
     return record.finish({"test/map_at_r": 0.2 + seed / 10, "untrained/map_at_r": 0.1}, {})
 
 
-def analysis(outputs: Path, *more: str) -> dict:
+def compose_analysis(outputs: Path, *more: str) -> DictConfig:
     words = [f"output_root={outputs}", "logger=none", *STUDY, *more]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build.plain(compose("analyze", words))
+        return compose("analyze", words)
+
+
+def analysis(outputs: Path, *more: str) -> dict:
+    return build.plain(compose_analysis(outputs, *more))
 
 
 def run(outputs: Path, *more: str):
@@ -145,9 +150,7 @@ def test_missing_weights_leave_the_rest(small_world, tmp_path):
 
 
 def test_an_unknown_setting_ends_with_two(outputs, capsys):
-    words = [f"output_root={outputs}", "logger=none", "+only.los=triplet"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("analyze", words)
+    config = compose_analysis(outputs, "+only.los=triplet")
     with pytest.raises(SystemExit) as ended:
         run_comparison(config)
     assert ended.value.code == 2

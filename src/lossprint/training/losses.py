@@ -14,9 +14,9 @@ import torch
 from pytorch_metric_learning import distances
 from torch import Tensor, nn
 
+from lossprint.runs.record import FAMILIES
 from lossprint.training.constructor_arguments import check_arguments
 
-FAMILIES = ("ranking", "classification", "control")
 DISTANCES = ("lp", "lp_squared", "cosine", "dot", "snr")
 STUDY_LOSSES = (
     "contrastive",
