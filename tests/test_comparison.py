@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from lossprint import build
-from lossprint.comparison import compare, run_comparison, select_runs
+from lossprint.comparison import compare, intervention_set, run_comparison, select_runs
 from lossprint.runs.record import RunRecord, run_folder
 from tests.small_world import overrides
 
@@ -103,6 +103,20 @@ def test_untrained_networks_bring_their_figures(made):
     found = table.query("metric == 'map_at_r'").set_index("loss")["mean"]
     assert found["untrained"] == pytest.approx(0.1)
     assert found["triplet"] == pytest.approx(0.25)
+
+
+@pytest.mark.slow
+def test_interventions_are_rendered_beside_a_rendered_probe_set(small_world, tmp_path):
+    config = training(small_world)
+    drawn = build.probe_set(config)
+    assert intervention_set(config, drawn, 2) is None  # a set of the user's own: nothing to render
+    render = {"count": 4, "seed": 1, "samples": 1}
+    probe = {**config["probe"], "folder": str(tmp_path / "probe"), "size": 16, "render": render}
+    scenes = intervention_set({**config, "probe": probe}, drawn, 1)
+    assert scenes.interventions["property"].value_counts()["model"] == 5  # to each other design
+    assert len(scenes) == 1 + len(scenes.interventions)
+    assert (tmp_path / "probe-interventions-1" / "samples.csv").is_file()
+    assert intervention_set({**config, "probe": probe}, drawn, 0) is None
 
 
 def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
