@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossprint.rendering import scene as layout
+from lossprint.rendering.backend import VARIANTS
 from lossprint.rendering.geometry import Car, Part
 from lossprint.rendering.materials import Material, material_named
 
-VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
 MASK_SAMPLES = 9
 BLOCK = 32  # pixels; left to Mitsuba, blocks and with them the noise follow the thread count
@@ -260,11 +260,6 @@ def _sensor(
             },
         }
     )
-
-
-def _render(scene: Any, sensor: Any, seed: int, samples: int) -> NDArray[np.float32]:
-    """Radiance and coverage [H, W, 4]."""
-    return np.asarray(mi.render(scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples))
 
 
 def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
