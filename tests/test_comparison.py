@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from rich.console import Console
 from safetensors.torch import save_file
 
 from lossprint import build
-from lossprint.comparison import compare, run_comparison, select_runs
+from lossprint.comparison import compare, intervention_set, run_comparison, select_runs
 from lossprint.runs.record import RunRecord, run_folder
 from tests.small_world import overrides
 
@@ -40,10 +41,14 @@ def save_run(root: Path, outputs: Path, loss: str, seed: int, *more: str) -> Run
     return record.finish({"test/map_at_r": 0.2 + seed / 10, "untrained/map_at_r": 0.1}, {})
 
 
-def analysis(outputs: Path, *more: str) -> dict:
+def compose_analysis(outputs: Path, *more: str) -> DictConfig:
     words = [f"output_root={outputs}", "logger=none", *STUDY, *more]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build.plain(compose("analyze", words))
+        return compose("analyze", words)
+
+
+def analysis(outputs: Path, *more: str) -> dict:
+    return build.plain(compose_analysis(outputs, *more))
 
 
 def run(outputs: Path, *more: str):
@@ -100,6 +105,20 @@ def test_untrained_networks_bring_their_figures(made):
     assert found["triplet"] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
+def test_interventions_are_rendered_beside_a_rendered_probe_set(small_world, tmp_path):
+    config = training(small_world)
+    drawn = build.probe_set(config)
+    assert intervention_set(config, drawn, 2) is None  # a set of the user's own: nothing to render
+    render = {"count": 4, "seed": 1, "samples": 1}
+    probe = {**config["probe"], "folder": str(tmp_path / "probe"), "size": 16, "render": render}
+    scenes = intervention_set({**config, "probe": probe}, drawn, 1)
+    assert scenes.interventions["property"].value_counts()["model"] == 5  # to each other design
+    assert len(scenes) == 1 + len(scenes.interventions)
+    assert (tmp_path / "probe-interventions-1" / "samples.csv").is_file()
+    assert intervention_set({**config, "probe": probe}, drawn, 0) is None
+
+
 def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
     report, text = run(outputs, "only.loss=tri*", "only.seed=0", "untrained=false", "name=one")
     assert report.page.parent.name == "one"
@@ -145,9 +164,7 @@ def test_missing_weights_leave_the_rest(small_world, tmp_path):
 
 
 def test_an_unknown_setting_ends_with_two(outputs, capsys):
-    words = [f"output_root={outputs}", "logger=none", "+only.los=triplet"]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("analyze", words)
+    config = compose_analysis(outputs, "+only.los=triplet")
     with pytest.raises(SystemExit) as ended:
         run_comparison(config)
     assert ended.value.code == 2

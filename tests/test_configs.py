@@ -51,6 +51,18 @@ def test_a_glob_over_losses_finds_nothing_but_losses():
             build.loss(config)
 
 
+def test_a_loss_may_ask_for_a_rate_of_the_network_and_the_command_line_overrules_it():
+    rates = {
+        "loss=triplet": 1e-3,
+        "loss=fastap": 2e-4,
+        "loss=triplet +loss.network_lr=0.01": 0.01,
+        "loss=fastap optimizer.lr=0.1": 0.1,
+        "loss=fastap optimizer=rmsprop": checked("optimizer=rmsprop")["optimizer"]["lr"],
+    }
+    for words, rate in rates.items():
+        assert checked(*words.split())["optimizer"]["lr"] == rate, words
+
+
 def test_an_unknown_choice_names_the_valid_ones():
     with pytest.raises(Exception, match=r"(?s)loss/nope.*Available options.*triplet"):
         checked("loss=nope")

@@ -16,6 +16,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from lossprint.experiment import train
+from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.record import load_record
 from lossprint.training.metrics_file import read_rows
 from tests.small_world import overrides
@@ -53,6 +54,10 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert [row["epoch"] for row in read_rows(record.metrics_file)] == [0, 1]
     assert record.weights_file.exists()
     assert (record.folder / "gallery.png").exists()
+    kept = load_file(record.test_embeddings_file)
+    assert kept["embeddings"].shape == (24, 128)  # four designs of six images
+    figures = retrieval_metrics(kept["embeddings"], kept["labels"])
+    assert figures["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
     assert "map_at_r" in text
     assert str(record.folder) in text.replace("\n", "")
 
@@ -150,11 +155,18 @@ def test_too_few_designs_are_refused_before_rendering(small_world):
     assert not (small_world / "never").exists()
 
 
-def test_an_unreadable_image_is_named(small_world, tmp_path):
+@pytest.mark.parametrize("store", ["true", "false"])
+def test_an_unreadable_image_is_named_before_training(store, small_world, tmp_path, monkeypatch):
     shutil.copytree(small_world / "world", tmp_path / "world")
     (tmp_path / "world" / "images" / "000007.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"cannot decode image .*000007\.png"):
-        run(small_world, "sweep=bad", f"data.source.root={tmp_path}/world")
+    monkeypatch.setattr("lossprint.experiment.fit_and_test", None)  # it does not come so far
+    with pytest.raises(ValueError, match=r"cannot decode .*000007\.png"):
+        run(
+            small_world,
+            f"sweep=bad-{store}",
+            f"data.source.root={tmp_path}/world",
+            f"data.store={store}",
+        )
 
 
 def test_one_failing_loss_does_not_stop_a_sweep(small_world):

@@ -1,5 +1,6 @@
 """From a configuration to objects; the only file of the package that knows Hydra."""
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -10,8 +11,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from torch import nn
 
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
@@ -19,10 +22,16 @@ from lossprint.data.probe import ProbeSet, read_probe_set
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
+from lossprint.data.undecodable import check_decodable
 from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.rendering.dataset import ensure_set
+from lossprint.runs.imported import import_reality_check
+from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpoints
+from lossprint.runs.load import load_run
+from lossprint.runs.record import RunRecord
 from lossprint.runs.tracker import check_logger
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
+from lossprint.training.constructor_arguments import check_arguments
 from lossprint.training.context import ProbeContext
 from lossprint.training.datamodule import ImageDataModule, Split
 from lossprint.training.fit import Checkpoints
@@ -73,8 +82,15 @@ def _set_by_hand(prefix: str) -> set[str]:
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """The resolved configuration as plain containers."""
-    container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    """The resolved configuration as plain containers.
+
+    Raises:
+        ValueError: an entry that has to be given is not.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ValueError(f"{error.full_key} has no value: give it as {error.full_key}=…") from error
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
 
@@ -134,6 +150,67 @@ def embedder(config: Mapping[str, Any]) -> Embedder:
     return build_embedder(**model, seed=config["seed"])
 
 
+def untrained(config: Mapping[str, Any]) -> nn.Module:
+    """The network that a run began from: the embedder, or what a checkpoint's `_target_` makes."""
+    if "network" in config["model"]:
+        return own_network(config["model"], config["seed"])
+    return embedder(config)
+
+
+def trained(record: RunRecord) -> tuple[nn.Module, Preprocessing]:
+    """The network of a run's best epoch, in eval mode, and what it expects of its input."""
+    config = record.config()
+    own = "network" in config["model"]
+    return load_run(record, own_network(config["model"], config["seed"]) if own else None)
+
+
+def own_network(model: Mapping[str, Any], seed: int) -> nn.Module:
+    """An architecture of the user's, from `_target_` in the section `network`.
+
+    Its initial weights depend on `seed` alone, and the global random state stays as it was.
+
+    Raises:
+        ValueError: there is no such class, it takes other arguments, or it makes no network.
+    """
+    check_arguments(model["network"], where="models.model.network")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        try:
+            network = instantiate(model["network"], _convert_="all")
+        except InstantiationException as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ValueError(f"models.model.network: {reason}") from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"models.model.network: {model['network']['_target_']} makes a "
+            f"{type(network).__name__}, not a torch.nn.Module"
+        )
+    return network
+
+
+def imported_models(section: Mapping[str, Any], output_root: Path | str) -> list[RunRecord]:
+    """Models that were trained elsewhere, as finished runs; from the section `models`.
+
+    Raises:
+        ValueError, FileNotFoundError: an entry is not valid, or a file does not fit. Entries are
+            checked before any file is read.
+    """
+    if "checkpoints" not in section:
+        own = ("root", "dataset", "losses", "folds", "weights", "data_root", "probe")
+        check_keys("models.", section, own)
+        return import_reality_check(section, output_root)
+    check_keys("models.", section, ("checkpoints", "key_map", "model", "data_root", "probe"))
+    model = section["model"]
+    check_keys("models.model.", model, ("network", "embedding_size", "preprocessing"))
+    valid = [item.name for item in dataclasses.fields(Preprocessing)]
+    check_keys("models.model.preprocessing.", model["preprocessing"], valid)
+    Preprocessing(**model["preprocessing"])
+    return [
+        import_checkpoint(checkpoint, own_network(model, checkpoint.seed), section, output_root)
+        for checkpoint in listed_checkpoints(section)
+    ]
+
+
 def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     """What the network expects of its input, from the section `model`."""
     return Preprocessing(**config["model"]["preprocessing"])
@@ -176,6 +253,7 @@ def datamodule(config: Mapping[str, Any], images: Partition) -> ImageDataModule:
     if data["store"]:
         source = open_store(_decoded(config), images.all_images, data["short_side"])
     else:
+        check_decodable(images.all_images, _decoded(config))
         source = FileImages(images.all_images, data["short_side"])
     sampler = ClassBalancedBatches(split.train[1], **config["sampler"], seed=config["seed"])
     return ImageDataModule(

@@ -17,18 +17,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
+from torch import nn
 
 from lossprint import build
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
-from lossprint.models.embedder import Embedder
 from lossprint.reports.evidence import Evidence, Gallery
 from lossprint.reports.report import Report, write_report
 from lossprint.reports.style import readable
 from lossprint.reports.tables import loss_overview
 from lossprint.runs.cache import content_key
-from lossprint.runs.imported import import_reality_check
-from lossprint.runs.load import load_run
 from lossprint.runs.provenance import git_commit, package_versions
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import find_runs, newest_sweep
@@ -67,6 +65,7 @@ def run_comparison(config: DictConfig) -> None:
         settings = build.plain(config)
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
+        StudySettings.from_config(settings["study"])  # wrong ones are told before models are read
         compare(select_runs(settings), settings, console)
     except KeyboardInterrupt:
         console.print("[yellow]interrupted[/]; the same command goes on from what is computed")
@@ -88,7 +87,7 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
     wanted = config["only"]
     patterns = config["runs"]
     if config.get("models") is not None:
-        imported = import_reality_check(config["models"], config["output_root"])
+        imported = build.imported_models(config["models"], config["output_root"])
         patterns = [str(record.folder.resolve()) for record in imported]
     if patterns is None:
         patterns = str(newest_sweep(config["output_root"]).folder.resolve())
@@ -129,7 +128,7 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
     """
     started = time.perf_counter()
     settings = StudySettings.from_config(config["study"])
-    subjects, skipped = subjects_of_runs(records, load_run)
+    subjects, skipped = subjects_of_runs(records, build.trained)
     for _, row in skipped.iterrows():
         console.print(f"[yellow]left out:[/] {row['run']}: {escape(row['reason'])}", soft_wrap=True)
     used = [
@@ -189,9 +188,9 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
     return report
 
 
-def initial_network(config: Mapping[str, Any]) -> tuple[Embedder, Preprocessing]:
+def initial_network(config: Mapping[str, Any]) -> tuple[nn.Module, Preprocessing]:
     """The network that a run of this configuration begins from, and what it expects."""
-    return build.embedder(config).eval(), build.preprocessing(config)
+    return build.untrained(config).eval(), build.preprocessing(config)
 
 
 def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
@@ -202,7 +201,10 @@ def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
     made = []
     for seed, record in sorted(by_seed.items()):
         config = record.config()
-        state = build.embedder(config).state_dict()
+        try:
+            state = build.untrained(config).state_dict()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error} Or compare without it: untrained=false") from error
         metrics = {
             f"test/{key.removeprefix('untrained/')}": value
             for key, value in record.metrics.items()

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from safetensors.torch import save_file
 
 from lossprint import build
 from lossprint.files import whole_file
@@ -181,6 +182,7 @@ def _train(
         ]
         trainer = build.trainer(config, callbacks, checkpoints)
         metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
+        save_test_embeddings(module, record.test_embeddings_file)
         gallery = draw_gallery(module, data)
         with whole_file(record.folder / "gallery.png") as temporary:
             gallery.save(temporary)
@@ -190,6 +192,12 @@ def _train(
         record = record.finish(metrics, {"prepare": prepared - started, "train": ended - prepared})
         log_training_files(tracker, record)
     return record
+
+
+def save_test_embeddings(module: MetricLearning, path: Path) -> None:
+    """`embeddings` [N, D] and `labels` [N] of the test, for figures of several folds together."""
+    with whole_file(path) as temporary:
+        save_file({"embeddings": module.test_embeddings, "labels": module.test_labels}, temporary)
 
 
 def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:

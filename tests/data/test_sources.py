@@ -222,8 +222,12 @@ def test_inshop_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"3,997 \+ 3,985 classes, 25,882 \+ 26,830 images"):
         InShop(tmp_path)()
     with (tmp_path / "Eval" / "list_eval_partition.txt").open("a") as file:
+        file.write("img/a.jpg id_00000003 query\n")
+    with pytest.raises(ValueError, match="lists id_00000003 for training and for the test"):
+        InShop(tmp_path)()
+    with (tmp_path / "Eval" / "list_eval_partition.txt").open("a") as file:
         file.write("img/a.jpg id_00000009 valid\n")
-    with pytest.raises(ValueError, match=r"line 11: .* status of train, query, gallery"):
+    with pytest.raises(ValueError, match=r"line 12: .* status of train, query, gallery"):
         InShop(tmp_path)()
 
 
@@ -347,7 +351,7 @@ def test_bad_images_are_skipped_and_counted(
     assert len(images.development) == len(images.test) == 4
     assert not any("cut" in file or "text" in file for file in images.all_images.files)
     # Remembered: the same set is not tried again, and a changed one is.
-    remembered = list(cache.glob("unreadable-*.json"))
+    remembered = list(cache.glob("undecodable-*.json"))
     assert len(remembered) == 1
     remembered[0].write_text("[]")
     assert len(ImageFolder(root, on_bad_image="skip", cache=cache)().all_images.files) == 10

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from lossprint.data.sources import cub200
 from lossprint.data.sources.cub200 import CUB200
 from lossprint.data.sources.download import download_archive, extract
 from tests.data import miniatures
@@ -64,8 +63,8 @@ def served_cub(tmp_path: Path) -> Iterator[Server]:
 def test_cub_is_downloaded_once(
     served_cub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cub200, "URL", served_cub.url)
-    monkeypatch.setattr(cub200, "MD5", hashlib.md5(served_cub.content).hexdigest())
+    monkeypatch.setattr(CUB200, "url", served_cub.url)
+    monkeypatch.setattr(CUB200, "md5", hashlib.md5(served_cub.content).hexdigest())
     root = tmp_path / "cub"
     first = CUB200(root, verify=False)()
     second = CUB200(root, verify=False)()
@@ -95,7 +94,7 @@ def test_a_wrong_checksum_is_refused(served_cub: Server, tmp_path: Path) -> None
 def test_an_unreachable_address_says_what_to_put_where(
     served_cub: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cub200, "URL", "http://127.0.0.1:1/CUB_200_2011.tgz")
+    monkeypatch.setattr(CUB200, "url", "http://127.0.0.1:1/CUB_200_2011.tgz")
     with pytest.raises(FileNotFoundError, match=r"its download failed .*Unpack http://127"):
         CUB200(tmp_path / "cub")()
 

@@ -10,25 +10,9 @@ from torch import nn
 
 from lossprint.models import find_reality_check_models
 from lossprint.models.reality_check import FAMILIES_AND_DISTANCES, PREPROCESSING
+from tests.models.fabricated import PUBLISHED_FOLDERS
 
 CONF = Path(__file__).parents[2] / "conf"
-# One published folder of every loss, over the three data sets' spellings.
-PUBLISHED_FOLDERS = {
-    "cars_contrastive46_reproduction0": "contrastive",
-    "cars_triplet46_reproduction0": "triplet",
-    "cars_ntxent49_reproduction0": "ntxent",
-    "cars_proxy_nca5_reproduction0": "proxy_nca",
-    "cars_margin_no_weight_decay_reproduction0": "margin",
-    "cars_margin_param_per_class_no_weight_decay20_reproduction0": "margin_per_class",
-    "cars_normalized_softmax45_reproduction0": "normalized_softmax",
-    "cars_cosface15_reproduction0": "cosface",
-    "cars_arcface49_reproduction0": "arcface",
-    "cars_fastap27_reproduction0": "fastap",
-    "cars_snr_contrastive33_reproduction0": "snr_contrastive",
-    "cars_multi_similarity22_reproduction0": "multi_similarity",
-    "cars_multi_similarity_with_ms_miner38_reproduction0": "multi_similarity_miner",
-    "cars_soft_triple14_reproduction0": "soft_triple",
-}
 
 
 def place(root: Path, folder: str, fold: int = 0) -> Path:

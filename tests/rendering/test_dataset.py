@@ -83,11 +83,19 @@ def test_two_processes_write_the_same_bytes_as_one(whole, what, tmp_path):
     assert contents(tmp_path / "set") == contents(whole)
 
 
-def test_the_real_renderers_pixels_do_not_depend_on_processes_and_threads(what, tmp_path):
-    wanted = {**what, "samples": 2, "count": 6, "variant": "scalar_rgb", "progress": False}
-    for workers in (0, 2):
-        render_set(tmp_path / str(workers), **wanted, workers=workers)
-    assert contents(tmp_path / "0") == contents(tmp_path / "2")
+def test_the_real_renderers_pixels_do_not_depend_on_how_the_work_is_divided(what, tmp_path):
+    wanted = {**what, "samples": 2, "variant": "scalar_rgb", "progress": False}
+    render_set(tmp_path / "whole", **wanted, count=6, workers=0)
+    expected = contents(tmp_path / "whole")
+
+    render_set(tmp_path / "two processes", **wanted, count=6, workers=2)
+    assert contents(tmp_path / "two processes") == expected
+    for count in (2, 6):
+        render_set(tmp_path / "two goes", **wanted, count=count, workers=0)
+    assert contents(tmp_path / "two goes") == expected
+    for number in (4, 2, 3, 1):
+        render_set(tmp_path / "shards", **wanted, count=6, workers=0, shard=Shard(number, 4))
+    assert contents(tmp_path / "shards") == expected
 
 
 def test_four_shards_are_the_whole_set_byte_for_byte(whole, what, tmp_path):
@@ -268,12 +276,15 @@ def test_a_dying_process_is_noticed(what, tmp_path):
 
 
 INTERRUPTED = """
+import signal
 import sys
 from lossprint.rendering.dataset import render_set
 from tests.rendering.fake_backend import FakeBackend
 
 if __name__ == "__main__":
     folder, *cars = sys.argv[1:]
+    # Shells start what they put into the background deaf to Ctrl-C, and so their children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     render_set(
         folder, kind="world", designs=cars, size=16, samples=4, seed=0, count=24, workers=1,
         progress=False, backend=FakeBackend(seconds=0.5),

@@ -3,6 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lossprint.rendering.dataset import render_set
 from lossprint.rendering.interventions import block_length, intervene
@@ -98,3 +99,37 @@ def test_the_tables_agree_with_each_other_and_with_the_files(folder):
     for frame in samples:
         assert (folder / "images" / f"{int(frame):06d}.png").is_file()
         assert (folder / "masks" / f"{int(frame):06d}.png").is_file()
+
+
+def test_rendered_interventions_share_their_base_scenes_noise_and_differ_in_one_thing(tmp_path):
+    levels = {name: values[-2:] for name, values in complete_levels().items()}
+    render_set(
+        tmp_path / "set",
+        kind="probe",
+        count=1,
+        size=24,
+        samples=2,
+        designs=write_box_cars(tmp_path, 2),
+        levels=levels,
+        interventions=True,
+        workers=0,
+        variant="scalar_rgb",
+        progress=False,
+    )
+    with (tmp_path / "set" / "interventions.csv").open() as file:
+        moved = {row["property"]: int(row["frame"]) for row in csv.DictReader(file)}
+
+    def read(kind: str, frame: int) -> np.ndarray:
+        with Image.open(tmp_path / "set" / kind / f"{frame:06d}.png") as picture:
+            return np.asarray(picture).astype(int)
+
+    image, mask = read("images", 0), read("masks", 0)
+    for name, frame in moved.items():
+        assert (read("images", frame) != image).any(), name
+    for name in ("color_hue", "color_sat", "color_val"):
+        np.testing.assert_array_equal(read("masks", moved[name]), mask)
+        np.testing.assert_array_equal(read("images", moved[name])[:3], image[:3])
+    for name in ("sun_elevation", "sun_rotation"):
+        np.testing.assert_array_equal(read("masks", moved[name]) == 1, mask == 1)
+    for name in ("model", "rotation_z", "camera_loc_z"):
+        assert (read("masks", moved[name]) != mask).any(), name

@@ -8,7 +8,7 @@ import pytest
 from lossprint.rendering.designs import probe_designs
 from lossprint.rendering.geometry import build_car
 from lossprint.rendering.properties import PROPERTIES
-from lossprint.rendering.render import Renderer
+from lossprint.rendering.render import Frame, Renderer
 
 SIZE, SAMPLES = 64, 16
 BASE = {
@@ -57,10 +57,12 @@ class Pair:
 @pytest.fixture(scope="module")
 def render():
     renderer = Renderer("scalar_rgb")
-    car = build_car(probe_designs()["hatchback"], cell=0.08)
-    return lambda **changes: renderer.render(
-        car, {**BASE, **changes}, size=SIZE, samples=SAMPLES, seed=1
-    )
+    cars = {name: build_car(probe_designs()[name], cell=0.08) for name in ("hatchback", "van")}
+
+    def picture(model: str = "hatchback", **changes: float) -> Frame:
+        return renderer.render(cars[model], {**BASE, **changes}, size=SIZE, samples=SAMPLES, seed=1)
+
+    return picture
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,9 @@ def pairs(render):
             shadow_labels=((before.mask == 2) != (after.mask == 2)).sum(),
         )
 
-    return {name: compare(render(**{name: value})) for name, value in OTHER.items()}
+    return {name: compare(render(**{name: value})) for name, value in OTHER.items()} | {
+        "model": compare(render("van"))
+    }
 
 
 def test_every_property_is_looked_at():
@@ -114,6 +118,13 @@ def test_background_colour_changes_backdrop_and_ground_and_their_reflection(pair
     assert pairs[name].ground > CLEARLY
     assert pairs[name].car < 0.3 * pairs[name].backdrop
     assert pairs[name].car_labels == pairs[name].shadow_labels == 0
+
+
+def test_another_model_stands_before_the_same_backdrop(pairs):
+    assert pairs["model"].car_labels > 100
+    # The camera looks at the middle of a higher car, which shifts the backdrop's gentle shading.
+    assert pairs["model"].backdrop < 2 * HARDLY
+    assert pairs["model"].ground < HARDLY
 
 
 def test_rotation_turns_the_car_before_the_same_backdrop(pairs):

@@ -181,7 +181,7 @@ def test_the_sky_is_bright_about_the_sun_and_the_same_on_either_side_of_it(rende
 
 
 def test_unknown_variants_and_no_threads_are_refused():
-    with pytest.raises(ValueError, match="unknown variant 'vulkan'; valid: auto, scalar_rgb"):
+    with pytest.raises(ValueError, match="unknown variant 'vulkan'; valid: auto, cuda_ad_rgb"):
         Renderer("vulkan")
     with pytest.raises(ValueError, match="threads must be at least 1 or None, got 0"):
         Renderer("scalar_rgb", threads=0)

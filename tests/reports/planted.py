@@ -68,6 +68,13 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             for region, area in (("car", 0.3), ("background", 0.5), ("shadow", 0.05))
         ]
     )
+    interventions = pd.concat(
+        [
+            runs.assign(property=name, reference=reference, value=0.25 * (rank + 1) / apart)
+            for reference, apart in (("unrelated scenes", 1.0), ("two designs", 0.25))
+            for rank, name in enumerate(PROPERTIES)
+        ]
+    )
     curves = pd.DataFrame(
         [
             {**run, "epoch": epoch, "metric": metric, "value": 1 - np.exp(-epoch / (k + 2))}
@@ -88,9 +95,7 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         properties_by_loss=_by_loss(properties, ["property"]),
         property_families=property_families(p_holm=0.5),
         shares_by_loss=_by_loss(shares, ["region", "area"]),
-        interventions_by_loss=_by_loss(
-            properties.assign(value=lambda x: x["value"] / 40), ["property"]
-        ),
+        interventions_by_loss=_by_loss(interventions, ["property", "reference"]),
         contrasts=pd.DataFrame([contrast(losses=len(trained))]),
         disagreement=pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         curves=curves,

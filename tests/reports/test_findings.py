@@ -83,6 +83,12 @@ def test_observations_name_the_extremes(evidence):
     assert f"agree least (r = {least['correlation']:.2f})" in found.text
     (car,) = about(evidence, "where the maps lie")
     assert car.text.startswith("The car fills 30% of the pictures and holds ")
+    (moves,) = about(evidence, "interventions")
+    assert moves.text == (
+        "Changing only background colour value moves the embedding most (100% of the distance "
+        "between unrelated pictures), changing only model least (25%). Another car moves it less than "
+        "does another background colour value, colour hue and rotation z."
+    )
 
 
 def test_what_was_not_computed_is_said(evidence):

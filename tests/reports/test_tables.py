@@ -95,6 +95,14 @@ def test_contrasts_and_shares_as_text(evidence):
     }
 
 
+def test_interventions_have_a_table_for_each_reference(evidence):
+    tables = paper_tables(evidence)
+    for reference, model in (("unrelated_scenes", "0.250"), ("two_designs", "1.000")):
+        table = tables[f"interventions_against_{reference}"].set_index("loss")
+        assert table.loc["untrained", "model"] == model  # one run: no interval
+        assert table.loc["arcface", "model"] == f"{model} [{model}, {model}]"
+
+
 def test_overview_averages_over_other_trained_losses_only(evidence):
     overview = loss_overview(evidence).set_index("loss")
     matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")

@@ -15,6 +15,7 @@ from lossprint.reports.evidence import Evidence, Gallery
 from lossprint.reports.findings import Verdict, answer, findings
 from lossprint.studies import map_agreement as map_study
 from lossprint.studies.analysis import analyse
+from lossprint.studies.interventions import displacement
 from lossprint.studies.probe_features import embeddings_key, maps_key
 from tests.studies.planted import IMAGES, SETTINGS, Loads, probe_set, subjects
 
@@ -227,7 +228,42 @@ def test_without_masks_the_rest_is_there(tmp_path):
     assert len(analysis.tables["agreement"]) == 6
 
 
-def test_interventions_are_relative_to_unrelated_scenes(tmp_path):
+def test_displacement_by_hand():
+    """Points on a circle, where the distance of two is 2 sin(half the angle between them).
+
+    The scenes 0° and 180° are 2 apart. Another design turns both by 60°, a distance of 1. The hue
+    turns one by 90° (√2) and leaves the other, √2 / 2 on average; the sun turns one by 180° (2).
+    """
+    angles = np.deg2rad([0, 180, 60, 240, 90, 180, 180])
+    lengths = torch.tensor([1, 2, 3, 4, 5, 6, 7.0])[:, None]  # normalized away
+    points = torch.from_numpy(np.stack([np.cos(angles), np.sin(angles)], axis=1)) * lengths
+    names = np.array(["model", "model", "hue", "hue", "sun"])
+    base, changed = np.array([0, 1, 0, 1, 0]), np.array([2, 3, 4, 5, 6])
+    found = {
+        (name, reference): value
+        for name, reference, value in displacement(points, base, changed, names)
+    }
+    assert found == {
+        ("model", "unrelated scenes"): pytest.approx(0.5),
+        ("hue", "unrelated scenes"): pytest.approx(np.sqrt(2) / 4),
+        ("sun", "unrelated scenes"): pytest.approx(1),
+        ("model", "two designs"): 1,
+        ("hue", "two designs"): pytest.approx(np.sqrt(2) / 2),
+        ("sun", "two designs"): pytest.approx(2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "changed"), [(["sun"], [1]), (["model"], [0])], ids=["no design", "does not move"]
+)
+def test_without_a_distance_between_designs_nothing_is_relative_to_it(names, changed):
+    points = torch.eye(2)
+    rows = displacement(points, np.array([0]), np.array(changed), np.array(names))
+    assert [reference for _, reference, _ in rows] == ["unrelated scenes"]
+    assert np.isnan(rows[0][2])  # of a single scene nothing is unrelated
+
+
+def test_interventions_are_relative_to_unrelated_scenes_and_to_another_design(tmp_path):
     made = subjects(tmp_path, ("triplet",), seeds=(0,))
     scenes = dataclasses.replace(
         probe_set(),
@@ -247,6 +283,12 @@ def test_interventions_are_relative_to_unrelated_scenes(tmp_path):
     points = torch.nn.functional.normalize(points).numpy()
     apart = np.linalg.norm(points[0] - points[3])
     hue = np.mean([np.linalg.norm(points[0] - points[1]), np.linalg.norm(points[3] - points[4])])
-    values = analysis.tables["interventions_by_loss"].set_index("property")["mean"]
-    assert values["color_hue"] == pytest.approx(hue / apart)
-    assert values["model"] == pytest.approx(np.linalg.norm(points[0] - points[2]) / apart)
+    design = np.linalg.norm(points[0] - points[2])
+    table = analysis.tables["interventions_by_loss"]
+    values = table.set_index(["property", "reference"])["mean"]
+    assert values["color_hue", "unrelated scenes"] == pytest.approx(hue / apart)
+    assert values["model", "unrelated scenes"] == pytest.approx(design / apart)
+    assert values["color_hue", "two designs"] == pytest.approx(hue / design)
+    assert values["model", "two designs"] == 1
+    told = {f.topic: f.text for f in findings(Evidence(**analysis.tables))}
+    assert "of the distance between unrelated pictures" in told["interventions"]

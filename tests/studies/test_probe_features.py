@@ -69,6 +69,14 @@ def test_what_is_kept_is_not_computed_again(subject):
     probe_embeddings(never, probe)
 
 
+def test_images_are_told_of_while_they_are_made(subject):
+    told = []
+    probe_maps(subject, probe_set(), SETTINGS, lambda *step: told.append(step))
+    probe_embeddings(subject, probe_set(), lambda *step: told.append(step))
+    assert told == [("maps", 3, 3), ("embeddings", 60, 60)]
+    assert not list(subject.cache.glob("*.parts"))
+
+
 def test_embeddings_are_those_of_all_images_as_they_come(subject):
     probe = probe_set()
     with torch.no_grad():

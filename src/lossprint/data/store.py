@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from lossprint.data.index import ImageIndex
@@ -109,9 +109,10 @@ def _build(paths: list[Path], short_side: int | None, data_path: Path, header_pa
         whole_file(data_path) as temporary,
         temporary.open("wb") as file,
         ThreadPoolExecutor() as pool,
+        Progress(transient=True) as progress,
     ):
         blocks = [paths[start : start + BLOCK] for start in range(0, len(paths), BLOCK)]
-        for block in track(blocks, "decoding images", transient=True):
+        for block in progress.track(blocks, description="decoding images"):
             for pixels in pool.map(lambda path: read_image(path, short_side), block):
                 sizes.append(pixels.shape[:2])
                 file.write(pixels.tobytes())

@@ -1,5 +1,6 @@
 """Pure numbers: retrieval, what an embedding clusters by, and statistics over runs."""
 
+from lossprint.metrics.concatenation import concatenated
 from lossprint.metrics.fisher import fisher_mean, fisher_std
 from lossprint.metrics.properties import (
     PropertyPrecision,
@@ -10,6 +11,7 @@ from lossprint.metrics.retrieval import retrieval_metrics
 
 __all__ = [
     "PropertyPrecision",
+    "concatenated",
     "fisher_mean",
     "fisher_std",
     "normalized_r_precision",

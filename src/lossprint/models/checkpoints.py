@@ -137,8 +137,13 @@ def load_checkpoint(
     state = rename_keys(read_state_dict(path), key_map or {})
     load_weights(model, state, source=path)
     model.eval()
-    with torch.no_grad():
-        output = model(torch.zeros(2, 3, image_size, image_size))
+    try:
+        with torch.no_grad():
+            output = model(torch.zeros(2, 3, image_size, image_size))
+    except RuntimeError as error:
+        raise ValueError(
+            f"{type(model).__name__} cannot embed images of {image_size} px: {error}"
+        ) from error
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         raise ValueError(

@@ -1,7 +1,6 @@
 """One picture to look at: every design from all sides, then a sweep of every property."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,14 +10,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lossprint.files import whole_file
-from lossprint.rendering.backend import Backend, MitsubaBackend, workers_for
-from lossprint.rendering.chunks import ChunksByDesign
-from lossprint.rendering.processes import spread
-from lossprint.rendering.progress import frames_progress
+from lossprint.rendering.backend import Backend, MitsubaBackend
 from lossprint.rendering.properties import PROPERTIES
 from lossprint.rendering.sampling import Scene
 from lossprint.rendering.specification import SetSpecification, check_whole_number
-from lossprint.rendering.studio import Studio, open_studio
+from lossprint.rendering.studio import Studio
+from lossprint.rendering.workforce import render_scenes
 
 T = TypeVar("T")
 
@@ -102,25 +99,18 @@ def write_contact_sheet(
     backend = backend or MitsubaBackend()
     rows = sheet_rows(specification)
     scenes = [scene for row in rows for scene in row.scenes]
-    variant = backend.choose_variant(variant, specification.size)
-    workers, threads = workers_for(variant, workers, len(scenes))
-    rendered = spread(
-        ChunksByDesign(scenes, workers).next_chunk,
-        workers=workers,
-        start=partial(
-            open_studio,
-            backend.renderer(variant, threads),
-            specification.designs,
-            specification.size,
-        ),
-        handle=partial(_render_tiles, specification.samples or DEFAULT_SAMPLES),
+    tiles = dict(
+        render_scenes(
+            scenes,
+            specification,
+            partial(_render_tiles, specification.samples or DEFAULT_SAMPLES),
+            title="Rendering the contact sheet",
+            variant=backend.choose_variant(variant, specification.size),
+            workers=workers,
+            backend=backend,
+            progress=progress,
+        )
     )
-    tiles: dict[int, np.ndarray] = {}
-    with closing(rendered), frames_progress(progress) as bar:
-        task = bar.add_task("Rendering the contact sheet", total=len(scenes))
-        for number, image in rendered:
-            tiles[number] = image
-            bar.advance(task)
     with whole_file(path) as temporary:
         _paste(rows, tiles, specification.size).save(temporary, format="PNG")
     return path

@@ -17,8 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lossprint.rendering.backend import Backend, MitsubaBackend, workers_for
-from lossprint.rendering.chunks import ChunksByDesign
+from lossprint.rendering.backend import Backend, MitsubaBackend
 from lossprint.rendering.frame_files import (
     is_frame_whole,
     missing_frames,
@@ -27,7 +26,6 @@ from lossprint.rendering.frame_files import (
 )
 from lossprint.rendering.noise import PILOT_SCENES, run_pilot
 from lossprint.rendering.processes import spread
-from lossprint.rendering.progress import frames_progress
 from lossprint.rendering.sampling import Scene
 from lossprint.rendering.shards import Shard
 from lossprint.rendering.specification import (
@@ -45,6 +43,7 @@ from lossprint.rendering.tables import (
     write_interventions,
     write_samples,
 )
+from lossprint.rendering.workforce import render_scenes
 
 
 @dataclass(frozen=True)
@@ -132,16 +131,17 @@ def render_set(
     missing = missing_frames(folder, share, specification.size, thorough=True)
     if missing or held is None:
         held = _begin(folder, specification, held, variant, workers, backend)
-        _render(
-            folder,
+        for _ in render_scenes(
             [scenes[frame] for frame in missing],
             specification,
-            samples=held["samples"],
+            partial(_render_chunk, folder, specification.size, held["samples"]),
+            title=f"Rendering {folder.name}",
             variant=held["variant"],
             workers=workers,
-            progress=progress,
             backend=backend,
-        )
+            progress=progress,
+        ):
+            pass
     elsewhere = set(range(len(scenes))).difference(share)
     absent = len(missing_frames(folder, elsewhere, specification.size))
     if absent == 0:
@@ -220,37 +220,6 @@ def _find_samples(
 
     with closing(spread(next_task, workers=workers, start=studio, handle=run_pilot)) as found:
         return next(found)
-
-
-def _render(
-    folder: Path,
-    scenes: list[Scene],
-    specification: SetSpecification,
-    *,
-    samples: int,
-    variant: str,
-    workers: int | None,
-    progress: bool,
-    backend: Backend,
-) -> None:
-    if not scenes:
-        return
-    workers, threads = workers_for(variant, workers, len(scenes))
-    results = spread(
-        ChunksByDesign(scenes, workers).next_chunk,
-        workers=workers,
-        start=partial(
-            open_studio,
-            backend.renderer(variant, threads),
-            specification.designs,
-            specification.size,
-        ),
-        handle=partial(_render_chunk, folder, specification.size, samples),
-    )
-    with closing(results), frames_progress(progress) as bar:
-        task = bar.add_task(f"Rendering {folder.name}", total=len(scenes))
-        for _ in results:
-            bar.advance(task)
 
 
 def _render_chunk(

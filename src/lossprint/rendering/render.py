@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lossprint.rendering import scene as layout
+from lossprint.rendering.backend import VARIANTS
 from lossprint.rendering.geometry import Car, Part
 from lossprint.rendering.materials import MATERIALS, Material, material_named
 
-VARIANTS = ("scalar_rgb", "llvm_ad_rgb", "cuda_ad_rgb")
 TURBIDITY = 3.0
 BLOCK = 32  # pixels; left to Mitsuba, blocks and with them the noise follow the thread count
 MASK_SAMPLES = layout.STRATA**2
@@ -172,7 +172,12 @@ class Renderer:
         # Glass that glows in the colour of its normals, and what may stand before it.
         front: dict[str, Any] = {
             "type": "scene",
-            "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1},
+            "integrator": {
+                "type": "direct",
+                "emitter_samples": 0,
+                "bsdf_samples": 1,
+                "block_size": BLOCK,
+            },
             "car": _mesh(_merged(opaque), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
         }
         if panes:

@@ -17,9 +17,9 @@ SET_FILE = "set.json"
 DEFAULT_COUNTS = {"world": 768, "probe": 240}
 DEFAULT_BASE_SCENES = 12
 DEFAULT_WORLD_DESIGNS = 48
-DEFAULT_NOISE_DB = 36.0
+DEFAULT_NOISE_DB = 37.5
 # Raise it when designs, geometry, scene or renderer change what a frame looks like.
-PIXELS_VERSION = 1
+PIXELS_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "study_p",
     ),
     "shares_by_loss": (*_LOSS, "region", "area", *_INTERVAL),
-    "interventions_by_loss": (*_LOSS, "property", *_INTERVAL),
+    "interventions_by_loss": (*_LOSS, "property", "reference", *_INTERVAL),
     "contrasts": (
         *("measure", "contrast", "replicates", "near", "far", "difference", "low", "high"),
         *("p", "smallest_p", "tests", "p_adjusted", "near_pairs", "far_pairs", "losses"),
@@ -59,6 +59,8 @@ class Evidence:
       standard deviation over images of Fisher's z, not a standard deviation of r.
     - `…_by_loss`: the same, summarised over runs; a row of one loss with itself compares
       different runs of that loss.
+    - `interventions_by_loss`: how far the embedding moves when one property of a scene changes,
+      relative to the distance between `reference`: "unrelated scenes" or "two designs".
     - `property_families`: ranking against classification losses, one row per property.
     - `contrasts`: are runs of one group more alike than runs of different groups? `contrast` is
       "loss" (groups are losses) or "family" (groups are families, pairs are of different losses).

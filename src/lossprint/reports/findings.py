@@ -325,16 +325,25 @@ def _shares(evidence: Evidence) -> Iterable[Finding]:
 def _interventions(evidence: Evidence) -> Iterable[Finding]:
     table = evidence.interventions_by_loss
     table = table[table["family"] != "control"]
-    if table.empty:
+    means = table.assign(mean=table["mean"].astype(float)).dropna(subset="mean")
+    if means.empty:
         return
-    means = table.groupby("property")["mean"].apply(lambda x: x.astype(float).mean())
-    order = means.sort_values(ascending=False)
+    means = means.groupby(["property", "reference"])["mean"].mean().unstack()
+    order = means["unrelated scenes"].sort_values(ascending=False)
     text = (
         f"Changing only {readable(str(order.index[0]))} moves the embedding most "
         f"({order.iloc[0]:.0%} of the distance between unrelated pictures)"
     )
     if len(order) > 1:
         text += f", changing only {readable(str(order.index[-1]))} least ({order.iloc[-1]:.0%})"
+    if "two designs" in means:
+        others = means["two designs"].drop("model")
+        more = [readable(str(name)) for name in others.index[others > 1]]
+        text += (
+            f". Another car moves it less than does another {_listing(more)}"
+            if more
+            else ". Nothing moves it more than another car"
+        )
     yield Finding("interventions", Verdict.OBSERVED, text + ".", 4.3)
 
 

@@ -42,10 +42,15 @@ _TABLES = {
         "Normalized R-Precision, standard deviations above chance",
     ),
     "saliency_shares": ("regions", "Share of saliency by region [95 % interval]"),
-    "interventions": (
+    "interventions_against_unrelated_scenes": (
         "properties",
         "Interventions: distance the embedding moves when one property changes, relative to the "
         "distance of unrelated pictures",
+    ),
+    "interventions_against_two_designs": (
+        "properties",
+        "Interventions: the same, relative to the distance that another car in the same scene "
+        "makes",
     ),
     "embedding_cka": ("embeddings", "Linear CKA of embeddings"),
     "neighbor_overlap": ("embeddings", "Overlap of nearest neighbours"),

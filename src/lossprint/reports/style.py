@@ -80,6 +80,8 @@ _WORDS = {"bg": "background", "color": "colour", "loc": "", "sat": "saturation",
 
 def readable(name: str) -> str:
     """Return an identifier in words: `bg_color_hue` becomes `background colour hue`."""
+    if "/" in name:
+        return " ".join(readable(part) for part in name.split("/"))
     if name in _NAMES:
         return _NAMES[name]
     for metric, short in (("precision_at_", "P@"), ("recall_at_", "R@")):

@@ -152,9 +152,15 @@ def share_table(evidence: Evidence) -> pd.DataFrame:
     )
 
 
-def intervention_table(evidence: Evidence) -> pd.DataFrame:
-    """Losses × properties, how far the embedding moves when only that property changes."""
+def intervention_table(evidence: Evidence, reference: str) -> pd.DataFrame:
+    """Losses × properties, how far the embedding moves when only that property changes.
+
+    Args:
+        evidence: with interventions.
+        reference: the distance that counts as 1, a value of the column `reference`.
+    """
     table = evidence.interventions_by_loss
+    table = table[table["reference"] == reference]
     cells = table.assign(cell=[_with_interval(*row) for row in _interval_rows(table)])
     return _losses_by(cells, "property")
 
@@ -212,8 +218,9 @@ def paper_tables(
         tables["normalized_r_precision"] = property_table(evidence, significant=significant)
     if len(evidence.shares_by_loss):
         tables["saliency_shares"] = share_table(evidence)
-    if len(evidence.interventions_by_loss):
-        tables["interventions"] = intervention_table(evidence)
+    for reference in dict.fromkeys(evidence.interventions_by_loss["reference"]):
+        name = f"interventions_against_{reference.replace(' ', '_')}"
+        tables[name] = intervention_table(evidence, reference)
     return tables
 
 

@@ -1,15 +1,13 @@
-"""Published models as finished runs on disk, so that the analysis reads them like any other."""
+"""The reality check's models as finished runs on disk: the analysis reads them like any other."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
+from rich.progress import Progress
 from safetensors.torch import save_file
-from torch import nn
 
 from lossprint.files import whole_file
-from lossprint.models.checkpoints import load_checkpoint
 from lossprint.models.reality_check import (
     EMBEDDER,
     PREPROCESSING,
@@ -29,8 +27,9 @@ def import_reality_check(
 
     Args:
         section: `root`, `dataset`, `losses` and `folds` choose models as
-            `find_reality_check_models` does; `probe` and `data_root` are what the analysis looks
-            at them with, in the shape of a training's configuration.
+            `find_reality_check_models` does; `weights` is a file of the ImageNet weights that the
+            untrained control begins from, None downloads them; `probe` and `data_root` are what
+            the analysis looks at them with, in the shape of a training's configuration.
         output_root: below which runs lie.
         embedding_size: that all of them have to have.
 
@@ -44,59 +43,11 @@ def import_reality_check(
         losses=section.get("losses"),
         folds=section.get("folds"),
     )
-    return [
-        _imported(model, section, Path(output_root), embedding_size)
-        for model in track(models, "reading models", transient=True)
-    ]
-
-
-def import_checkpoint(
-    section: Mapping[str, Any], network: nn.Module, output_root: Path | str
-) -> RunRecord:
-    """Write a user's own checkpoint as a run of a sweep `checkpoints`.
-
-    Args:
-        section: `weights` (file), `key_map` (see `rename_keys`) and `model` (architecture,
-            `embedding_size`, `preprocessing`); `loss`, `family`, `distance`, `fold` and `seed` say
-            what trained it; `probe` and `data_root` as for `import_reality_check`.
-        network: the architecture, built; it gets the weights in place.
-        output_root: below which runs lie.
-
-    Raises:
-        FileNotFoundError, ValueError: see `load_checkpoint`.
-    """
-    model = section["model"]
-    load_checkpoint(
-        network,
-        section["weights"],
-        key_map=section["key_map"],
-        image_size=section["probe"]["size"],
-        embedding_size=model["embedding_size"],
-    )
-    loss, fold, seed = section["loss"], section["fold"], section["seed"]
-    record = RunRecord(
-        folder=run_folder(output_root, "checkpoints", loss, fold, seed),
-        loss=loss,
-        family=section["family"],
-        distance=section["distance"],
-        fold=fold,
-        seed=seed,
-        data_fingerprint="unknown",
-    )
-    with whole_file(record.weights_file) as temporary:
-        save_file(
-            {key: value.contiguous() for key, value in network.state_dict().items()}, temporary
-        )
-    config = {
-        "imported": str(Path(section["weights"]).resolve()),
-        "loss": {key: section[key] for key in ("family", "distance")} | {"name": loss},
-        "model": dict(model),
-        "probe": dict(section["probe"]),
-        "data_root": str(section["data_root"]),
-        "fold": fold,
-        "seed": seed,
-    }
-    return record.begin(config).finish({}, {})
+    with Progress(transient=True) as progress:
+        return [
+            _imported(model, section, Path(output_root), embedding_size)
+            for model in progress.track(models, description="reading models")
+        ]
 
 
 def _imported(
@@ -141,7 +92,7 @@ def _config(
         "model": {
             "name": "bn_inception",
             "pretrained": True,  # what the untrained control begins from
-            "weights": None,
+            "weights": section.get("weights"),
             "embedding_size": embedding_size,
             "freeze_batchnorm": True,
             "preprocessing": preprocessing,

@@ -1,13 +1,22 @@
 """From a run on disk to the network it trained."""
 
+from torch import nn
+
 from lossprint.data.transforms import Preprocessing
 from lossprint.models.checkpoints import load_weights, read_state_dict
-from lossprint.models.embedder import Embedder, build_embedder
+from lossprint.models.embedder import build_embedder
 from lossprint.runs.record import RunRecord
 
 
-def load_run(record: RunRecord) -> tuple[Embedder, Preprocessing]:
+def load_run(
+    record: RunRecord, network: nn.Module | None = None
+) -> tuple[nn.Module, Preprocessing]:
     """The network of a run's best epoch, in eval mode, and what it expects of its input.
+
+    Args:
+        record: of a finished run.
+        network: its architecture, which gets the weights in place; None builds the embedder that
+            its configuration names.
 
     Raises:
         FileNotFoundError: the run has no weights or no configuration.
@@ -18,12 +27,13 @@ def load_run(record: RunRecord) -> tuple[Embedder, Preprocessing]:
             f"{record.weights_file} is missing; train the run again with force=true"
         )
     model = record.config()["model"]
-    embedder = build_embedder(
-        model["name"],
-        pretrained=False,
-        embedding_size=model["embedding_size"],
-        freeze_batchnorm=model["freeze_batchnorm"],
-        seed=record.seed,
-    )
-    load_weights(embedder, read_state_dict(record.weights_file), source=record.weights_file)
-    return embedder.eval(), Preprocessing(**model["preprocessing"])
+    if network is None:
+        network = build_embedder(
+            model["name"],
+            pretrained=False,
+            embedding_size=model["embedding_size"],
+            freeze_batchnorm=model["freeze_batchnorm"],
+            seed=record.seed,
+        )
+    load_weights(network, read_state_dict(record.weights_file), source=record.weights_file)
+    return network.eval(), Preprocessing(**model["preprocessing"])

@@ -17,6 +17,7 @@ from lossprint.files import whole_file
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
 STATUSES = ("running", "finished", "failed")
+FAMILIES = ("ranking", "classification", "control")
 
 
 def run_folder(output_root: Path | str, sweep: str, loss: str, fold: int, seed: int) -> Path:
@@ -101,6 +102,10 @@ class RunRecord:
     @property
     def weights_file(self) -> Path:
         return self.folder / "weights.safetensors"
+
+    @property
+    def test_embeddings_file(self) -> Path:
+        return self.folder / "test_embeddings.safetensors"
 
     @property
     def analysis_folder(self) -> Path:

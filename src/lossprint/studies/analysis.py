@@ -28,6 +28,7 @@ from lossprint.studies.map_agreement import (
     disagreement_by_image,
 )
 from lossprint.studies.probe_features import (
+    ImagesOf,
     embeddings_key,
     map_rows,
     maps_key,
@@ -93,11 +94,12 @@ def analyse(
     values: list[dict[str, float]] = []
     steps = len(subjects) + 3
     for done, subject in enumerate(subjects):
-        progress(f"maps and embeddings: {subject.run}", done, steps)
+        images = _step(progress, subject, done, steps)
+        images("maps", 0, len(map_rows(probe, settings.maps)))
         try:
             found = (
-                probe_maps(subject, probe, settings.maps),
-                probe_embeddings(subject, probe),
+                probe_maps(subject, probe, settings.maps, images),
+                probe_embeddings(subject, probe, images),
                 property_values(subject, probe, settings.properties),
             )
         except UNUSABLE as error:
@@ -123,7 +125,9 @@ def analyse(
     properties = property_table(used, values)
     retrieval = retrieval_table(used)
     shares, share_gap = share_table(used, files, probe, map_rows(probe, settings.maps))
-    moved, moved_gap = intervention_table(used, interventions)
+    moved, moved_gap = intervention_table(
+        used, interventions, lambda subject: _step(progress, subject, len(subjects), steps)
+    )
     left_out += [share_gap, moved_gap]
 
     progress("statistics", len(subjects) + 1, steps)
@@ -143,7 +147,7 @@ def analyse(
         "properties_by_loss": by_loss(properties, "property"),
         "property_families": property_families(properties, seed=settings.seed),
         "shares_by_loss": by_loss(shares, "region", "area"),
-        "interventions_by_loss": by_loss(moved, "property"),
+        "interventions_by_loss": by_loss(moved, "property", "reference"),
         "contrasts": contrasts(agreements, similarities, retrieval, settings),
         "disagreement": disagreement,
         "curves": curves_table(used),
@@ -155,6 +159,13 @@ def analyse(
     )
     progress("done", steps, steps)
     return Analysis(tables, pictures, used)
+
+
+def _step(progress: Progress, subject: Subject, done: int, steps: int) -> ImagesOf:
+    """Tell of the images within one network's step."""
+    return lambda what, images, of: progress(
+        f"{what} of {subject.run}: {images:,}/{of:,} images", done, steps
+    )
 
 
 def contrasts(

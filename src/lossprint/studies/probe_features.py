@@ -1,5 +1,7 @@
 """Saliency maps and embeddings of the probe images, kept for each network by content."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
+from lossprint.models.embedding import embed_in_parts
 from lossprint.runs import cache
 from lossprint.runs.cache import cache_file, content_key, load_or_compute
 from lossprint.saliency import saliency_maps
@@ -17,6 +20,13 @@ from lossprint.studies.subjects import Subject
 EMBEDDING_BATCH = 256
 MAP_BATCH = 32
 """Images handed over at a time; their noisy copies are batched further by the size of memory."""
+
+ImagesOf = Callable[[str, int, int], None]
+"""Told what is made ("maps" or "embeddings"), and of how many of how many images."""
+
+
+def _untold(what: str, done: int, total: int) -> None:
+    pass
 
 
 def maps_key(subject: Subject, probe: ProbeSet, settings: MapSettings) -> str:
@@ -36,7 +46,9 @@ def map_rows(probe: ProbeSet, settings: MapSettings) -> range:
     return range(len(probe) if settings.images is None else min(settings.images, len(probe)))
 
 
-def probe_maps(subject: Subject, probe: ProbeSet, settings: MapSettings) -> Path:
+def probe_maps(
+    subject: Subject, probe: ProbeSet, settings: MapSettings, progress: ImagesOf = _untold
+) -> Path:
     """Make the maps of a network unless they are there.
 
     Returns:
@@ -46,18 +58,19 @@ def probe_maps(subject: Subject, probe: ProbeSet, settings: MapSettings) -> Path
     path = cache_file(subject.cache, "maps", key)
     if not path.is_file():
         load_or_compute(
-            subject.cache, "maps", key, lambda: {"maps": _maps(subject, probe, settings)}
+            subject.cache, "maps", key, lambda: {"maps": _maps(subject, probe, settings, progress)}
         )
     return path
 
 
-def probe_embeddings(subject: Subject, probe: ProbeSet) -> Tensor:
+def probe_embeddings(subject: Subject, probe: ProbeSet, progress: ImagesOf = _untold) -> Tensor:
     """Load or compute the embeddings of a network, [N, D] float32, not normalized."""
+    key = embeddings_key(subject, probe)
     result = load_or_compute(
         subject.cache,
         "embeddings",
-        embeddings_key(subject, probe),
-        lambda: {"embeddings": _embeddings(subject, probe)},
+        key,
+        lambda: {"embeddings": _embeddings(subject, probe, key, progress)},
     )
     return result["embeddings"]
 
@@ -79,7 +92,7 @@ def read_maps(path: Path, rows: list[int]) -> Tensor:
         return torch.stack([stored[row] for row in rows]).float()
 
 
-def _maps(subject: Subject, probe: ProbeSet, settings: MapSettings) -> Tensor:
+def _maps(subject: Subject, probe: ProbeSet, settings: MapSettings, progress: ImagesOf) -> Tensor:
     model, preprocessing = subject.load()
     device = _device()
     model = model.to(device).eval()
@@ -102,20 +115,24 @@ def _maps(subject: Subject, probe: ProbeSet, settings: MapSettings) -> Tensor:
             precision=settings.precision,
         )
         found.append(maps.to("cpu", torch.float16))
+        progress("maps", start + len(chosen), len(rows))
     return torch.cat(found)
 
 
-@torch.inference_mode()
-def _embeddings(subject: Subject, probe: ProbeSet) -> Tensor:
+def _embeddings(subject: Subject, probe: ProbeSet, key: str, progress: ImagesOf) -> Tensor:
     model, preprocessing = subject.load()
     device = _device()
-    model = model.to(device).eval()
-    found = [
-        model(preprocessing(probe.pixels(range(start, stop)).to(device))).float().cpu()
-        for start in range(0, len(probe), EMBEDDING_BATCH)
-        for stop in [min(start + EMBEDDING_BATCH, len(probe))]
-    ]
-    return torch.cat(found)
+    parts = subject.cache / f"embeddings-{key}.parts"
+    embeddings = embed_in_parts(
+        model.to(device),
+        lambda rows: preprocessing(probe.pixels(rows).to(device)),
+        len(probe),
+        parts,
+        batch_size=EMBEDDING_BATCH,
+        progress=lambda done: progress("embeddings", done, len(probe)),
+    )
+    shutil.rmtree(parts)
+    return embeddings
 
 
 def _device() -> torch.device:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lossprint.studies.concatenation import concatenated_folds
 from lossprint.studies.subjects import Subject
 
 METRICS = ("map_at_r", "r_precision", "precision_at_1")
@@ -15,7 +16,8 @@ def retrieval_table(subjects: Sequence[Subject]) -> pd.DataFrame:
     """`run, loss, family, fold, seed, metric, value` on unseen classes.
 
     Controls take the figures that the runs measured of their untrained selves where they have
-    none.
+    none. `concatenated/<metric>`, last, is of all folds of a loss and seed together, see
+    `concatenated_folds`; its `fold` is -1.
     """
     rows = [
         [*_run(subject), metric, subject.metrics[f"test/{metric}"]]
@@ -23,6 +25,12 @@ def retrieval_table(subjects: Sequence[Subject]) -> pd.DataFrame:
         for subject in subjects
         if f"test/{metric}" in subject.metrics
     ]
+    for subject, metrics in concatenated_folds(subjects):
+        run = subject.run.replace(f"fold{subject.fold}-", "folds-")
+        rows += [
+            [run, subject.loss, subject.family, -1, subject.seed, f"concatenated/{name}", value]
+            for name, value in metrics.items()
+        ]
     return pd.DataFrame(rows, columns=["run", "loss", "family", "fold", "seed", "metric", "value"])
 
 

@@ -31,6 +31,8 @@ class Subject:
             missing.
         metrics: final figures by key, e.g. test/map_at_r.
         metrics_file: figures over epochs, or None.
+        test_embeddings: file of the test images' `embeddings` and `labels`, or None.
+        folds: how many folds its classes were divided into, or None.
     """
 
     run: str
@@ -44,6 +46,8 @@ class Subject:
     load: Load
     metrics: Mapping[str, float] = field(default_factory=dict)
     metrics_file: Path | None = None
+    test_embeddings: Path | None = None
+    folds: int | None = None
 
 
 def subjects_of_runs(
@@ -81,6 +85,8 @@ def subjects_of_runs(
                 load=_bound(load, record),
                 metrics=record.metrics,
                 metrics_file=record.metrics_file,
+                test_embeddings=record.test_embeddings_file,
+                folds=record.config().get("folds") if record.config_file.is_file() else None,
             )
         )
     return subjects, pd.DataFrame(skipped, columns=["run", "part", "reason"])

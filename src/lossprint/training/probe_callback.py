@@ -10,13 +10,15 @@ from torch import Tensor
 from lossprint.files import whole_file
 from lossprint.metrics import normalized_r_precision
 from lossprint.metrics.properties import Variance
+from lossprint.models.embedding import embed, embed_in_parts
 from lossprint.runs.cache import content_key, embeddings_key, file_key, load_or_compute
 from lossprint.training.context import ProbeContext
-from lossprint.training.embedding import embed, embed_in_parts
 from lossprint.training.module import MetricLearning
+from lossprint.training.progress import shown_images
 
 TABLE = "probe_properties.csv"
 PREFIX = "probe/nr_precision"
+SHOWN = "Embedding the probe set"
 
 
 class ProbeProperties(pl.Callback):
@@ -77,7 +79,8 @@ class ProbeProperties(pl.Callback):
             self._batch(range(first, min(first + self.batch_size, count)), pl_module)
             for first in starts
         )
-        values = self._values(embed(pl_module.embedder, batches))
+        with shown_images(trainer, SHOWN, count) as progress:
+            values = self._values(embed(pl_module.embedder, batches, progress=progress))
         pl_module.log_dict({f"{PREFIX}/{name}": value for name, value in values.items()})
 
     def on_test_epoch_end(  # type: ignore[override]
@@ -85,10 +88,10 @@ class ProbeProperties(pl.Callback):
     ) -> None:
         if pl_module.test_prefix == "untrained":
             initial = content_key("untrained", pl_module.embedder.state_dict(), self._fingerprint)
-            self._untrained = self._values(self._embed_all(pl_module, initial))
+            self._untrained = self._values(self._embed_all(trainer, pl_module, initial))
             prefix, values = "untrained/nr_precision", self._untrained
         else:
-            prefix, values = PREFIX, self._values(self._final_embeddings(pl_module))
+            prefix, values = PREFIX, self._values(self._final_embeddings(trainer, pl_module))
             if trainer.is_global_zero:
                 self._write(values)
         pl_module.log_dict({f"{prefix}/{name}": value for name, value in values.items()})
@@ -101,19 +104,22 @@ class ProbeProperties(pl.Callback):
         # Bytes are moved, and made floats where the model is.
         return self.context.preprocessing(self.context.probe.pixels(rows).to(pl_module.device))
 
-    def _embed_all(self, pl_module: MetricLearning, key: str) -> Tensor:
+    def _embed_all(self, trainer: pl.Trainer, pl_module: MetricLearning, key: str) -> Tensor:
         parts = self.context.folder / "analysis" / f"embeddings-{key}.parts"
-        embeddings = embed_in_parts(
-            pl_module.embedder,
-            lambda rows: self._batch(rows, pl_module),
-            len(self.context.probe),
-            parts,
-            batch_size=self.batch_size,
-        )
+        count = len(self.context.probe)
+        with shown_images(trainer, SHOWN, count) as progress:
+            embeddings = embed_in_parts(
+                pl_module.embedder,
+                lambda rows: self._batch(rows, pl_module),
+                count,
+                parts,
+                batch_size=self.batch_size,
+                progress=progress,
+            )
         shutil.rmtree(parts)
         return embeddings
 
-    def _final_embeddings(self, pl_module: MetricLearning) -> Tensor:
+    def _final_embeddings(self, trainer: pl.Trainer, pl_module: MetricLearning) -> Tensor:
         """Embeddings with the weights that were just written, kept under what they depend on."""
         weights = file_key(self.context.folder / "weights.safetensors")
         key = embeddings_key(weights, self._fingerprint)
@@ -121,7 +127,7 @@ class ProbeProperties(pl.Callback):
             self.context.folder / "analysis",
             "embeddings",
             key,
-            lambda: {"embeddings": self._embed_all(pl_module, key)},
+            lambda: {"embeddings": self._embed_all(trainer, pl_module, key)},
         )
         return result["embeddings"]
 

@@ -6,17 +6,8 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from lossprint.data.index import Partition
-from lossprint.data.sources.listing import (
-    BadImages,
-    Counts,
-    Listed,
-    check_counts,
-    halves,
-    listed_by_folder,
-)
-
-PUBLISHED = Counts(classes=(98, 98), images=(8054, 8131))
+from lossprint.data.sources.listing import Listed, Listing, in_halves, listed_by_folder
+from lossprint.data.sources.source import Counts, PublishedSource
 
 _WHERE = """no Cars196 under {root}. Its original address is gone, so it cannot be downloaded from \
 there; put one of these layouts under that folder:
@@ -26,64 +17,41 @@ there; put one of these layouts under that folder:
   class folders:  one folder per car model, directly or below train/ and test/"""
 
 
-@dataclass(frozen=True)
-class Cars196:
+@dataclass(frozen=True, kw_only=True)
+class Cars196(PublishedSource):
     """Krause et al., "3D Object Representations for Fine-Grained Categorization", 2013.
 
     Classes 1 … 98 develop, 99 … 196 test, whatever the authors' own split: all 16,185 images.
     Copies in class folders do not tell Stanford's order of classes, so theirs is alphabetical.
     That gives the same two halves; within the first, folds hold other models.
-
-    Attributes:
-        root: folder of the data set.
-        verify: refuse a copy with other than the published numbers of classes and images.
-        on_bad_image, cache: see `BadImages`.
     """
 
-    root: Path
-    verify: bool = True
-    on_bad_image: str = "raise"
-    cache: Path | None = None
+    name = "Cars196"
+    published = Counts(classes=(98, 98), images=(8054, 8131))
 
-    def __call__(self) -> Partition:
-        """Read the lists.
-
-        Raises:
-            FileNotFoundError: the data set, or a part of it, is missing; says what goes where.
-            ValueError: the numbers are not the published ones.
-        """
-        root = Path(self.root)
-        listed, class_names = _read(root)
-        bad_images = BadImages(self.on_bad_image, None if self.cache is None else Path(self.cache))
-        images = halves(root, listed, class_names, bad_images)
-        if self.verify:
-            check_counts("Cars196", root, images, PUBLISHED)
-        return images
+    def listing(self) -> Listing:
+        if (self.root / "cars_annos.mat").is_file():
+            return _stanford(self.root)
+        for base in (self.root / "stanford_cars", self.root):
+            if (base / "devkit").is_dir():
+                return _torchvision(self.root, base)
+        listed = listed_by_folder(self.root, self.root)
+        if not listed:
+            raise FileNotFoundError(_WHERE.format(root=self.root))
+        return in_halves(listed)
 
 
-def _read(root: Path) -> tuple[list[Listed], list[str]]:
-    if (root / "cars_annos.mat").is_file():
-        return _stanford(root)
-    for base in (root / "stanford_cars", root):
-        if (base / "devkit").is_dir():
-            return _torchvision(root, base)
-    listed = listed_by_folder(root, root)
-    if not listed:
-        raise FileNotFoundError(_WHERE.format(root=root))
-    return listed, sorted({image.class_name for image in listed})
-
-
-def _stanford(root: Path) -> tuple[list[Listed], list[str]]:
+def _stanford(root: Path) -> Listing:
     content = loadmat(root / "cars_annos.mat", squeeze_me=True)
     class_names = [str(name) for name in np.atleast_1d(content["class_names"])]
-    annotations = np.atleast_1d(content["annotations"])
-    return [
+    listed = [
         Listed(str(row["relative_im_path"]), class_names[int(row["class"]) - 1])
-        for row in annotations
-    ], class_names
+        for row in np.atleast_1d(content["annotations"])
+    ]
+    return in_halves(listed, class_names)
 
 
-def _torchvision(root: Path, base: Path) -> tuple[list[Listed], list[str]]:
+def _torchvision(root: Path, base: Path) -> Listing:
     meta = _first_file(root, base / "devkit" / "cars_meta.mat")
     train = _first_file(root, base / "devkit" / "cars_train_annos.mat")
     test = _first_file(
@@ -102,7 +70,7 @@ def _torchvision(root: Path, base: Path) -> tuple[list[Listed], list[str]]:
             Listed(f"{images}/{row['fname']}", class_names[int(row["class"]) - 1])
             for row in np.atleast_1d(loadmat(annotations, squeeze_me=True)["annotations"])
         ]
-    return listed, class_names
+    return in_halves(listed, class_names)
 
 
 def _first_file(root: Path, *candidates: Path) -> Path:

@@ -6,14 +6,14 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from lossprint.data.index import Partition
-from lossprint.data.sources.listing import BadImages, Listed, image_files, partition
+from lossprint.data.sources.listing import Listed, Listing, image_files
+from lossprint.data.sources.source import ListedSource
 
 _PARTS = {"train": False, "development": False, "test": True}
 
 
-@dataclass(frozen=True)
-class ImageFolder:
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(ListedSource):
     """Labelled images under a folder.
 
     Without a CSV, every folder directly below `root` is a class, with all images anywhere below
@@ -21,54 +21,38 @@ class ImageFolder:
     `split`, the names of the test's classes, or a fraction.
 
     Attributes:
-        root: folder of the images.
         test_fraction: share of the sorted classes, from the end, that are the test. Used where
             neither of the two below tells the split.
         test_classes: names of the test's classes.
         csv: a table with the columns `file` (relative to `root`), `label`, and optionally `split`
             (`train` or `test`). Its path is relative to `root`, or absolute.
-        on_bad_image, cache: see `BadImages`.
     """
 
-    root: Path
     test_fraction: float = 0.5
     test_classes: Sequence[str] | None = None
     csv: Path | None = None
-    on_bad_image: str = "raise"
-    cache: Path | None = None
 
-    def __call__(self) -> Partition:
-        """List the images.
-
-        Raises:
-            FileNotFoundError: no such folder or CSV, no image in it, or an image of the CSV is
-                missing.
-            ValueError: the split is told twice, not valid, or divides a class.
-        """
-        root = Path(self.root)
-        if not root.is_dir():
+    def listing(self) -> Listing:
+        if not self.root.is_dir():
             raise FileNotFoundError(
-                f"no folder {root}: data.source.root names a folder with one folder of images per "
-                "class, or with the images that data.source.csv lists"
+                f"no folder {self.root}: data.source.root names a folder with one folder of images "
+                "per class, or with the images that data.source.csv lists"
             )
-        bad_images = BadImages(self.on_bad_image, None if self.cache is None else Path(self.cache))
         split: dict[str, bool] | None = None
         if self.csv is None:
-            listed = _class_folders(root)
+            listed = _class_folders(self.root)
         else:
-            listed, split = _table(root, root / self.csv)
+            listed, split = _table(self.root, self.root / self.csv)
         class_names = sorted({image.class_name for image in listed})
         if split is None:
-            test = set(self._test_classes(class_names))
+            test = self._test_classes(class_names)
         elif self.test_classes is not None:
             raise ValueError(
                 f"both test_classes and the column `split` of {self.csv} tell the split"
             )
         else:
-            test = {name for name, is_test in split.items() if is_test}
-        return partition(
-            root, listed, class_names, lambda image: image.class_name in test, bad_images
-        )
+            test = [name for name, is_test in split.items() if is_test]
+        return Listing(listed, class_names, frozenset(test))
 
     def _test_classes(self, class_names: list[str]) -> Sequence[str]:
         if self.test_classes is not None:

@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossprint.data.index import Partition
-from lossprint.data.sources.listing import BadImages, Counts, Listed, check_counts, partition
+from lossprint.data.sources.listing import Listed, Listing
+from lossprint.data.sources.source import Counts, PublishedSource
 
-PUBLISHED = Counts(classes=(3997, 3985), images=(25_882, 26_830))
 LIST = "list_eval_partition.txt"
 STATUSES = ("train", "query", "gallery")
 
 
-@dataclass(frozen=True)
-class InShop:
+@dataclass(frozen=True, kw_only=True)
+class InShop(PublishedSource):
     """Liu et al., "DeepFashion: Powering Robust Clothes Recognition and Retrieval", 2016.
 
     The list's `train` images develop; `query` and `gallery` images together are the test, in
@@ -20,53 +19,29 @@ class InShop:
     own protocol looks for its 14,218 queries among its 12,612 gallery images only, so figures
     differ from those it reports.)
 
-    Attributes:
-        root: folder with `list_eval_partition.txt` (itself, or in `Eval/` or `Anno/`) and `img/`
-            (itself, or in `Img/`).
-        verify: refuse a copy with other than the published numbers of classes and images.
-        on_bad_image, cache: see `BadImages`.
+    `root` holds `list_eval_partition.txt` (itself, or in `Eval/` or `Anno/`) and `img/` (itself,
+    or in `Img/`).
     """
 
-    root: Path
-    verify: bool = True
-    on_bad_image: str = "raise"
-    cache: Path | None = None
+    name = "In-Shop"
+    published = Counts(classes=(3997, 3985), images=(25_882, 26_830))
 
-    def __call__(self) -> Partition:
-        """Read the list.
-
-        Raises:
-            FileNotFoundError: the data set, or a part of it, is missing; says what goes where.
-            ValueError: a line of the list cannot be understood, or the numbers are not the
-                published ones.
-        """
-        root = Path(self.root)
-        bad_images = BadImages(self.on_bad_image, None if self.cache is None else Path(self.cache))
-        listed, test_files = _read(root)
-        images = partition(
-            root,
-            listed,
-            sorted({image.class_name for image in listed}),
-            lambda image: image.file in test_files,
-            bad_images,
-        )
-        if self.verify:
-            check_counts("In-Shop", root, images, PUBLISHED)
-        return images
+    def listing(self) -> Listing:
+        root = self.root
+        places = (root / LIST, root / "Eval" / LIST, root / "Anno" / LIST)
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise FileNotFoundError(
+                f"no In-Shop under {root}. Its authors give it to who signs their agreement "
+                "(DeepFashion, In-shop Clothes Retrieval Benchmark), so it cannot be downloaded "
+                f"from here; put {LIST} and the unpacked img/ folder into {root}"
+            )
+        return _read(path, prefix="Img/" if (root / "Img" / "img").is_dir() else "")
 
 
-def _read(root: Path) -> tuple[list[Listed], set[str]]:
-    path = next(
-        (p for p in (root / LIST, root / "Eval" / LIST, root / "Anno" / LIST) if p.is_file()), None
-    )
-    if path is None:
-        raise FileNotFoundError(
-            f"no In-Shop under {root}. Its authors give it to who signs their agreement "
-            "(DeepFashion, In-shop Clothes Retrieval Benchmark), so it cannot be downloaded from "
-            f"here; put {LIST} and the unpacked img/ folder into {root}"
-        )
-    prefix = "Img/" if (root / "Img" / "img").is_dir() else ""
-    listed, test_files = [], set()
+def _read(path: Path, *, prefix: str) -> Listing:
+    listed = []
+    parts: dict[str, set[str]] = {"development": set(), "test": set()}
     # Two lines of header: the number of images, the names of the columns.
     for number, line in enumerate(path.read_text().splitlines()[2:], start=3):
         if not line.strip():
@@ -77,8 +52,9 @@ def _read(root: Path) -> tuple[list[Listed], set[str]]:
                 f"{path}, line {number}: {line!r} is not `image_name item_id status` with a "
                 f"status of {', '.join(STATUSES)}"
             )
-        image = Listed(prefix + fields[0], fields[1])
-        listed.append(image)
-        if fields[2] != "train":
-            test_files.add(image.file)
-    return listed, test_files
+        listed.append(Listed(prefix + fields[0], fields[1]))
+        parts["development" if fields[2] == "train" else "test"].add(fields[1])
+    shared = parts["development"] & parts["test"]
+    if shared:
+        raise ValueError(f"{path} lists {min(shared)} for training and for the test")
+    return Listing(listed, sorted(parts["development"] | parts["test"]), frozenset(parts["test"]))

@@ -41,6 +41,7 @@ def gallery_figure(gallery: Gallery, families: dict[str, str]) -> Figure:
         )
         axes = figure.add_subplot()
         axes.imshow(_mosaic(np.stack(rows), gap))
+        axes.set_anchor("W")  # centred, square pixels would leave the names less room than planned
         axes.set_xticks(
             np.arange(count) * (width + gap) + width / 2,
             gallery.captions or gallery.frames,

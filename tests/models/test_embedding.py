@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossprint.training.embedding import embed, embed_in_parts
+from lossprint.models.embedding import embed, embed_in_parts
 
 
 def small_model() -> nn.Module:
@@ -56,8 +56,10 @@ def test_an_interrupted_set_is_continued(tmp_path):
         embed_in_parts(model, lambda rows: batch(rows, until=15), 25, tmp_path / "parts", **sizes)
     assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["0-10.safetensors"]
     seen.clear()
-    embeddings = embed_in_parts(model, batch, 25, tmp_path / "parts", **sizes)
+    told: list[int] = []
+    embeddings = embed_in_parts(model, batch, 25, tmp_path / "parts", **sizes, progress=told.append)
     assert seen == list(range(10, 25))
+    assert told == [10, 14, 18, 20, 24, 25]  # what was there, then each batch
     torch.testing.assert_close(embeddings, model(images).detach())
 
     (tmp_path / "parts" / "10-20.safetensors").write_bytes(b"damaged")

@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from lossprint.files import whole_file
 
+ImagesDone = Callable[[int], None]
+"""Told how many images are done."""
+
 
 @torch.no_grad()
-def embed(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
+def embed(
+    model: nn.Module, batches: Iterable[Tensor], *, progress: ImagesDone = lambda done: None
+) -> Tensor:
     """Embed batches of images, preparing the next batch while the device works on this one.
 
     The model is put into evaluation mode for the time and left as it was.
@@ -22,6 +27,7 @@ def embed(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
     Args:
         model: images [B, 3, H, W] → embeddings [B, D].
         batches: of the model's input, on any device; they are taken by another thread.
+        progress: told after each batch; an accelerator may still be at work on it.
 
     Returns:
         [N, D] float32 on the CPU, not normalized.
@@ -30,11 +36,14 @@ def embed(model: nn.Module, batches: Iterable[Tensor]) -> Tensor:
         ValueError: there is no batch.
     """
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    found: list[Tensor] = []
+    done = 0
     with _evaluating(model):
-        # Results stay on the device until the end: fetching one would wait for it.
-        found = [
-            model(batch.to(device, non_blocking=True)).float() for batch in _one_ahead(batches)
-        ]
+        for batch in _one_ahead(batches):
+            # Results stay on the device until the end: fetching one would wait for it.
+            found.append(model(batch.to(device, non_blocking=True)).float())
+            done += len(batch)
+            progress(done)
     if not found:
         raise ValueError("there are no images to embed")
     return torch.cat(found).cpu()
@@ -48,6 +57,7 @@ def embed_in_parts(
     *,
     batch_size: int = 256,
     part_size: int = 8192,
+    progress: ImagesDone = lambda done: None,
 ) -> Tensor:
     """Embed a large set; every `part_size` images are kept, so that an interruption costs no more.
 
@@ -59,6 +69,7 @@ def embed_in_parts(
             and the images, and whoever keeps the result removes it.
         batch_size: images at once.
         part_size: images to a file.
+        progress: told of the images done, those of an earlier attempt among them.
 
     Returns:
         [N, D] float32 on the CPU, not normalized.
@@ -76,9 +87,12 @@ def embed_in_parts(
                     batch(rows[first : first + batch_size])
                     for first in range(0, len(rows), batch_size)
                 ),
+                progress=lambda done, before=start: progress(before + done),  # type: ignore[misc]
             )
             with whole_file(path) as temporary:
                 save_file({"embeddings": part}, temporary)
+        else:
+            progress(rows.stop)
         found.append(part)
     if not found:
         raise ValueError("there are no images to embed")

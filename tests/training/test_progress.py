@@ -1,0 +1,47 @@
+"""Lines in the trainer's progress bar: there while it lasts, and only where there is a bar."""
+
+import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.demos.boring_classes import BoringModel
+
+from lossprint.training.progress import shown_images
+
+
+class Looks(pl.Callback):
+    """Notes the lines of the bar before, during and after images are worked on."""
+
+    def __init__(self) -> None:
+        self.lines: list[list[tuple[str, float, float | None]]] = []
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        with shown_images(trainer, "looking", 20) as progress:
+            progress(5)
+            self._note(trainer)
+        self._note(trainer)
+
+    def _note(self, trainer: pl.Trainer) -> None:
+        bar = trainer.progress_bar_callback
+        tasks = bar.progress.tasks if isinstance(bar, RichProgressBar) else []
+        self.lines.append([(t.description, t.completed, t.total) for t in tasks])
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_line_while_it_lasts(bar):
+    looks = Looks()
+    trainer = pl.Trainer(
+        callbacks=[looks, RichProgressBar()] if bar else [looks],
+        enable_progress_bar=bar,
+        limit_test_batches=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.test(BoringModel())
+    during, after = looks.lines
+    line = ("looking", 5, 20)
+    assert (line in during) is bar
+    assert len(after) == len(during) - bar
+    assert line not in after
