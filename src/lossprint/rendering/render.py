@@ -21,6 +21,8 @@ MASK_SAMPLES = layout.STRATA**2
 GLASS = np.array(MATERIALS["glass"].color)
 GROUND_RADIUS = 400.0  # metres: beyond the horizon's last pixel
 
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -66,127 +68,81 @@ class Renderer:
         if car is not self._car:
             self._load(car)
         camera = layout.fit_camera(self._outline, properties)
-        sun_elevation = float(properties["sun_elevation"])
-        light = layout.compose_light(_sky(sun_elevation), _sun(sun_elevation), properties)
-
-        parameters = self._parameters
-        parameters["environment.data"] = mi.TensorXf(_padded(light.environment))
-        yaw = properties["rotation_z"]
-        parameters["sun.irradiance.value"] = _rgb(light.sun)
-        parameters["sun.to_world"] = _facing(-layout.sun_direction(properties))
-        parameters["environment.to_world"] = _environment_frame(yaw)
-        if self._paint is not None:
-            parameters[self._paint] = _rgb(layout.paint_color(properties))
-        parameters["floor.bsdf.reflectance.value"] = _rgb(layout.ground_color(properties))
-        parameters.update()
+        elevation = float(properties["sun_elevation"])
+        light = layout.compose_light(_sky(elevation), _sun(elevation), properties)
         # Paths are traced only where the car or its shadow may show; the rest is known exactly.
-        everything = (slice(0, size), slice(0, size))
-        is_compiled = not self.variant.startswith("scalar")  # anew for each new shape
-        if is_compiled:
-            window = near = everything
-        else:
-            window = layout.shadow_window(self._outline, camera, properties, size)
+        near = far = (slice(0, size), slice(0, size))
+        if not self._is_compiled:
             near = layout.car_window(self._outline, camera, size)
-        shares = self._shares(camera, properties, size, window)
-        stage = layout.empty_stage(light, camera, size)
-        radiance = stage[window].copy()
-        busy = layout.busy_window(shares)
-        if busy is not None:
-            if is_compiled:
-                busy = everything
-            sensor = _sensor(camera, size, samples, _within(window, busy))
-            traced = np.asarray(
-                mi.render(self._scene, sensor=sensor, seed=mi.UInt32(seed), spp=samples)
-            )
-            radiance[busy] = traced[..., :3]
-        stage[window] = layout.clean_ground(
-            radiance, stage[window], shares, light.sunlight, radius=2 if size < 160 else 4
-        )
+            far = layout.shadow_window(self._outline, camera, properties, size)
+        shares = self._shares(camera, properties, size, far)
         front = self._front(camera, size, near)
-        stage[near] = layout.glaze(stage[near], front, light, camera, properties, tint=GLASS)
-        car = np.zeros((size, size))
-        car[near] = front.car
+
+        radiance = layout.empty_stage(light, camera, size)
+        self._light_up(light, properties)
+        radiance[far] = layout.clean_ground(
+            self._trace(radiance[far], shares, _Shot(camera, size, samples, seed), far),
+            radiance[far],
+            shares,
+            light.sunlight,
+            radius=2 if size < 160 else 4,
+        )
+        radiance[near] = layout.glaze(radiance[near], front, light, camera, properties, tint=GLASS)
+        share_of_car = np.zeros((size, size))
+        share_of_car[near] = front.car
         labels = np.zeros((size, size), dtype=np.uint8)
-        labels[window] = layout.mask_labels(shares, car[window])
-        return Frame(layout.develop(stage, light.exposure), labels)
+        labels[far] = layout.mask_labels(shares, share_of_car[far])
+        return Frame(layout.develop(radiance, light.exposure), labels)
+
+    @property
+    def _is_compiled(self) -> bool:
+        """Whether pictures are compiled, anew for each new shape."""
+        return not self.variant.startswith("scalar")
 
     def _load(self, car: Car) -> None:
-        ground = {
-            "type": "disk",
-            "to_world": mi.ScalarTransform4f().scale(GROUND_RADIUS),
-        }
-        description: dict[str, Any] = {
-            "type": "scene",
-            "integrator": {"type": "path", "max_depth": 3, "block_size": BLOCK},
-            "environment": {
-                "type": "envmap",
-                "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
-            },
-            # A sun without extent: two emitters and an even sample count light every pixel by the
-            # sun equally often, which leaves no noise of it on plain surfaces.
-            "sun": {
-                "type": "directional",
-                "irradiance": _color((1.0, 1.0, 1.0)),
-                "direction": [0, 0, -1],
-            },
-            "floor": ground
-            | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
-        }
         panes = [part for part in car.parts if material_named(part.material).clear]
         opaque = [part for part in car.parts if not material_named(part.material).clear]
-        for part in opaque:
-            material = material_named(part.material)
-            description[f"part_{part.name}"] = _mesh(part, _bsdf(part.material, material))
-        self._scene = mi.load_dict(description)
+        self._scene = mi.load_dict(_scene_of_light(opaque))
         self._parameters = mi.traverse(self._scene)
         paint = "part_paint.bsdf.brdf_0.base_color.value"
-        self._paint = paint if any(part.material == "paint" for part in car.parts) else None
-        # Labels by light: the ground glows green and the sun is red, so a pixel's green is its
-        # share of ground, its red its share of lit ground, its alpha its share of any surface.
-        labels: dict[str, Any] = {
-            "type": "scene",
-            "integrator": {
-                "type": "direct",
-                "bsdf_samples": 0,
-                "emitter_samples": 1,
-                "block_size": BLOCK,
-            },
-            "sun": {
-                "type": "directional",
-                "irradiance": _color((1.0, 0.0, 0.0)),
-                "direction": [0, 0, -1],
-            },
-            "floor": ground
-            | {
-                "bsdf": {"type": "diffuse", "reflectance": _color((1.0, 0.0, 0.0))},
-                "glow": {
-                    "type": "area",
-                    "radiance": _color((0.0, 1.0, 0.0)),
-                    "sampling_weight": 0.0,
-                },
-            },
-            "car": _mesh(_merged(opaque), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
-        }
-        self._labels = mi.load_dict(labels)
+        self._paint = paint if any(part.material == "paint" for part in opaque) else None
+        self._labels = mi.load_dict(_scene_of_labels(opaque))
         self._label_parameters = mi.traverse(self._labels)
-        # Glass that glows in the colour of its normals, and what may stand before it.
-        front: dict[str, Any] = {
-            "type": "scene",
-            "integrator": {
-                "type": "direct",
-                "emitter_samples": 0,
-                "bsdf_samples": 1,
-                "block_size": BLOCK,
-            },
-            "car": _mesh(_merged(opaque), {"type": "diffuse", "reflectance": _color((0, 0, 0))}),
-        }
-        if panes:
-            front["panes"] = _glowing(_merged(panes))
-        self._panes = mi.load_dict(front)
+        self._panes = mi.load_dict(_scene_of_panes(opaque, panes))
         vertices = np.concatenate([part.vertices for part in car.parts])
         stride = 7 if len(vertices) > 7000 else 1  # enough to frame the car by
         self._outline = vertices[::stride].astype(np.float64)
         self._car = car
+
+    def _light_up(self, light: layout.Light, properties: Mapping[str, float]) -> None:
+        """Set what changes between pictures of one car."""
+        parameters = self._parameters
+        parameters["environment.data"] = mi.TensorXf(_padded(light.environment))
+        parameters["environment.to_world"] = _environment_frame(properties["rotation_z"])
+        parameters["sun.irradiance.value"] = _rgb(light.sun)
+        parameters["sun.to_world"] = _facing(-layout.sun_direction(properties))
+        if self._paint is not None:
+            parameters[self._paint] = _rgb(layout.paint_color(properties))
+        parameters["floor.bsdf.reflectance.value"] = _rgb(layout.ground_color(properties))
+        parameters.update()
+
+    def _trace(
+        self, stage: Floats, shares: layout.Shares, shot: "_Shot", window: layout.Window
+    ) -> Floats:
+        """The window's radiance [h, w, 3]: that of the `stage` far from the car, else traced."""
+        radiance = stage.copy()
+        busy = layout.busy_window(shares)
+        if busy is None:
+            return radiance
+        if self._is_compiled:
+            busy = (slice(None), slice(None))
+            part = window
+        else:
+            part = _within(window, busy)
+        sensor = _sensor(shot.camera, shot.size, shot.samples, part)
+        traced = mi.render(self._scene, sensor=sensor, seed=mi.UInt32(shot.seed), spp=shot.samples)
+        radiance[busy] = np.asarray(traced)[..., :3]
+        return radiance
 
     def _shares(
         self,
@@ -206,11 +162,89 @@ class Renderer:
         return layout.Shares(lit=lit, ground=layers[..., 1], covered=layers[..., 3])
 
     def _front(self, camera: layout.Camera, size: int, window: layout.Window) -> layout.Front:
-        rows, columns = layout.finer(window)
-        sensor = _sensor(camera, layout.STRATA * size, 1, (rows, columns))
+        sensor = _sensor(camera, layout.STRATA * size, 1, layout.finer(window))
         layers = np.asarray(mi.render(self._panes, sensor=sensor, seed=mi.UInt32(0), spp=1))
-        normals = layers[..., :3].astype(np.float64) - 1.0
-        return layout.Front(window, size, layers[..., 3] > 0.5, layers[..., 0] > 0.0, normals)
+        glow = layers[..., :3].astype(np.float64)
+        return layout.Front(
+            window, size, is_car=layers[..., 3] > 0.5, is_glass=glow[..., 0] > 0, normals=glow - 2.0
+        )
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """A picture of size × size pixels by `samples` paths each, seeded."""
+
+    camera: layout.Camera
+    size: int
+    samples: int
+    seed: int
+
+
+def _scene_of_light(opaque: Sequence[Part]) -> dict[str, Any]:
+    """The car without its glass, on the ground under sun and sky, which are set later."""
+    scene: dict[str, Any] = {
+        "type": "scene",
+        "integrator": {"type": "path", "max_depth": 3, "block_size": BLOCK},
+        "environment": {
+            "type": "envmap",
+            "bitmap": mi.Bitmap(np.ones((*layout.ENVIRONMENT_SHAPE, 3), dtype=np.float32)),
+        },
+        # A sun without extent: two emitters and an even sample count light every pixel by the
+        # sun equally often, which leaves no noise of it on plain surfaces.
+        "sun": _distant((1.0, 1.0, 1.0)),
+        "floor": _disk()
+        | {"bsdf": {"type": "diffuse", "id": "ground", "reflectance": _color((0.5, 0.5, 0.5))}},
+    }
+    for part in opaque:
+        bsdf = _bsdf(part.material, material_named(part.material))
+        scene[f"part_{part.name}"] = _mesh(part, bsdf)
+    return scene
+
+
+def _scene_of_labels(opaque: Sequence[Part]) -> dict[str, Any]:
+    """Labels by light: the ground glows green and the sun is red.
+
+    A pixel's green is its share of ground, its red its share of lit ground, its alpha its share of
+    any surface.
+    """
+    direct = {"type": "direct", "bsdf_samples": 0, "emitter_samples": 1}
+    glow = {"type": "area", "radiance": _color((0.0, 1.0, 0.0)), "sampling_weight": 0.0}
+    red = {"type": "diffuse", "reflectance": _color((1.0, 0.0, 0.0))}
+    return {
+        "type": "scene",
+        "integrator": direct | {"block_size": BLOCK},
+        "sun": _distant((1.0, 0.0, 0.0)),
+        "floor": _disk() | {"bsdf": red, "glow": glow},
+        "car": _mesh(_merged(opaque), _black()),
+    }
+
+
+def _scene_of_panes(opaque: Sequence[Part], panes: Sequence[Part]) -> dict[str, Any]:
+    """Glass that glows in the colour 2 + n where its normal is n, and what may stand before it."""
+    direct = {"type": "direct", "bsdf_samples": 1, "emitter_samples": 0}
+    scene: dict[str, Any] = {
+        "type": "scene",
+        "integrator": direct | {"block_size": BLOCK},
+        "car": _mesh(_merged(opaque), _black()),
+    }
+    if panes:
+        glass = _merged(panes)
+        glow = {"type": "mesh_attribute", "name": "vertex_glow"}
+        scene["panes"] = _mesh(glass, _black(), emitter={"type": "area", "radiance": glow})
+        scene["panes"].add_attribute("vertex_glow", 3, (2.0 + glass.normals).ravel())
+    return scene
+
+
+def _disk() -> dict[str, Any]:
+    return {"type": "disk", "to_world": mi.ScalarTransform4f().scale(GROUND_RADIUS)}
+
+
+def _distant(irradiance: tuple[float, float, float]) -> dict[str, Any]:
+    return {"type": "directional", "irradiance": _color(irradiance), "direction": [0, 0, -1]}
+
+
+def _black() -> dict[str, Any]:
+    return {"type": "diffuse", "reflectance": _color((0.0, 0.0, 0.0))}
 
 
 @lru_cache(maxsize=64)
@@ -315,13 +349,11 @@ def _within(window: layout.Window, part: layout.Window) -> layout.Window:
     return rows, columns
 
 
-def _mesh(part: Part, bsdf: dict[str, Any]) -> Any:
+def _mesh(part: Part, bsdf: dict[str, Any], emitter: dict[str, Any] | None = None) -> Any:
     properties = mi.Properties()
     properties["bsdf"] = mi.load_dict(bsdf)
-    return _shaped(part, properties)
-
-
-def _shaped(part: Part, properties: Any) -> Any:
+    if emitter is not None:
+        properties["emitter"] = mi.load_dict(emitter)
     mesh = mi.Mesh(
         part.name,
         vertex_count=len(part.vertices),
@@ -334,18 +366,6 @@ def _shaped(part: Part, properties: Any) -> Any:
     buffers["vertex_normals"] = part.normals.ravel()
     buffers["faces"] = part.faces.ravel()
     buffers.update()
-    return mesh
-
-
-def _glowing(part: Part) -> Any:
-    """A black mesh with the radiance 1 + n where its normal is n."""
-    properties = mi.Properties()
-    properties["bsdf"] = mi.load_dict({"type": "diffuse", "reflectance": _color((0, 0, 0))})
-    properties["emitter"] = mi.load_dict(
-        {"type": "area", "radiance": {"type": "mesh_attribute", "name": "vertex_glow"}}
-    )
-    mesh = _shaped(part, properties)
-    mesh.add_attribute("vertex_glow", 3, (1.0 + part.normals).ravel())
     return mesh
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 ENVIRONMENT_SHAPE = (96, 192)  # rows from the zenith down, columns around
 CAMERA_DISTANCE = 11.0  # metres
@@ -102,7 +103,7 @@ def fit_camera(outline: Array, properties: Mapping[str, float]) -> Camera:
     return Camera(tuple(origin), tuple(target), float(np.degrees(2.0 * np.arctan(half))))
 
 
-def _rays(camera: Camera, size: int, rows: Array, columns: Array) -> Array:
+def _rays(camera: Camera, size: int, rows: Indices, columns: Indices) -> Array:
     """Unit directions [..., 3] through the centres of pixels, rows counted from the top."""
     forward, right, up = camera_axes(camera)
     scale = np.tan(np.radians(camera.fov) / 2)
@@ -287,7 +288,7 @@ def _pixels(samples: Array) -> Array:
 
 def empty_stage(light: Light, camera: Camera, size: int) -> Array:
     """Radiance [size, size, 3] of ground and backdrop without a car: no noise, no paths."""
-    rows, columns = np.indices((size, size))
+    rows, columns = np.indices((size, size), dtype=np.int64)
     return _surroundings(light, camera, _rays(camera, size, rows, columns))
 
 

@@ -1,6 +1,7 @@
 """Windows cut into the shell, and what is seen through them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -93,17 +94,9 @@ def glasshouse(canvas: Canvas) -> list[tuple[str, Mesh]]:
     """The windows' panes and their black frames, and the cabin's furniture."""
     pieces = cabin(canvas.body)
     for window in windows(canvas.body):
-        laid = {"view": window.view, "cell": 0.045}
-        frame = decal(
-            canvas,
-            window.frame,
-            window.low,
-            window.high,
-            hole=window.panes,
-            offset=0.006,
-            **laid,
-        )
-        pane = decal(canvas, window.panes, window.low, window.high, offset=0.004, **laid)
+        lay = partial(decal, canvas, low=window.low, high=window.high, view=window.view, cell=0.045)
+        frame = lay(window.frame, hole=window.panes, offset=0.006)
+        pane = lay(window.panes, offset=0.004)
         for material, mesh in (("trim", frame), ("glass", pane)):
             pieces.append((material, with_mirror(mesh) if window.view == "left" else mesh))
     return pieces
