@@ -136,8 +136,9 @@ def report(results: dict[str, list[float]], photos: int) -> str:
             "# Loading and augmenting at 227 px",
             "",
             f"`python benchmarks/data_path.py`, {photos} JPEG photos of about 700 x 483 px, "
-            f"batches of {BATCH}, {os.cpu_count()} cores ({platform.machine()}), torch "
-            f"{torch.__version__}. Medians of rounds in turns.",
+            f"batches of {BATCH}, {os.cpu_count()} cores ({platform.machine()}), load average "
+            f"{os.getloadavg()[0]:.1f} over the last minute (the two paths make up to 2 of it), "
+            f"torch {torch.__version__}. Medians of rounds in turns.",
             "",
             "| path | images/s, all cores | processor ms per image, one core |",
             "|---|---|---|",

@@ -1,8 +1,10 @@
 """Crops and flips of a whole batch, drawn from an explicit generator."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -109,18 +111,45 @@ def crop_and_resize(images: Sequence[Tensor], crops: Crops, size: int) -> Tensor
         uint8 [N, 3, size, size] on the images' device, resized with an antialiased bilinear
         filter.
     """
-    batch = torch.empty(len(images), 3, size, size, dtype=torch.uint8, device=images[0].device)
-    boxes, flips = crops.boxes.tolist(), crops.flips.tolist()
-    for row, (image, (top, left, height, width)) in enumerate(zip(images, boxes, strict=True)):
-        crop = image[top : top + height, left : left + width].permute(2, 0, 1)[None]
-        if (height, width) != (size, size):
-            crop = _resize(crop, size)
-        batch[row] = crop[0].flip(-1) if flips[row] else crop[0]
+    device = images[0].device
+    batch = torch.empty(len(images), 3, size, size, dtype=torch.uint8, device=device)
+    jobs = list(zip(batch, images, crops.boxes.tolist(), crops.flips.tolist(), strict=True))
+    if device.type != "cpu":
+        for target, image, (top, left, height, width), flip in jobs:
+            crop = image[top : top + height, left : left + width].permute(2, 0, 1)
+            view = _resize(crop, size)
+            target.copy_(view.flip(-1) if flip else view)
+        return batch
+    threads = min(torch.get_num_threads(), len(jobs))
+    if threads == 1:
+        _fill(jobs, size)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            # Taken up, so that what a thread raises is raised here.
+            list(pool.map(lambda first: _fill(jobs[first::threads], size), range(threads)))
     return batch
 
 
+_Job = tuple[Tensor, Tensor, list[int], bool]
+"""Where the view of an image goes, the image, its crop and whether it is mirrored."""
+
+
+def _fill(jobs: Sequence[_Job], size: int) -> None:
+    """Compute views on the CPU, one after the other.
+
+    Pixels are copied by numpy: torch would share each small copy among its threads, and waiting
+    for them takes longer than copying, ten times as long on a busy machine.
+    """
+    for target, image, (top, left, height, width), flip in jobs:
+        crop = np.ascontiguousarray(image.numpy()[top : top + height, left : left + width])
+        view = _resize(torch.from_numpy(crop).permute(2, 0, 1), size).numpy()
+        target.numpy()[...] = view[..., ::-1] if flip else view
+
+
 def _resize(crop: Tensor, size: int) -> Tensor:
+    if crop.shape[-2:] == (size, size):
+        return crop
     if crop.device.type == "cpu":  # torch has a fast antialiased uint8 kernel on the CPU only
-        return interpolate(crop, (size, size), mode="bilinear", antialias=True)
-    resized = interpolate(crop.float(), (size, size), mode="bilinear", antialias=True)
+        return interpolate(crop[None], (size, size), mode="bilinear", antialias=True)[0]
+    resized = interpolate(crop[None].float(), (size, size), mode="bilinear", antialias=True)[0]
     return resized.round().clamp(0, 255).to(torch.uint8)
