@@ -5,8 +5,11 @@
 The published way searches the neighbours anew for each property: all pairwise distances, the R
 nearest in order, their labels gathered and counted. Here it is written with PyTorch, in blocks.
 Rounds of both ways alternate, so that a busy machine slows both. The large set runs in a process
-of its own, whose peak memory is measured.
+of its own, whose peak memory is measured, once as it is and once with PyTorch imported, as in
+training.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -15,15 +18,19 @@ import re
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
-import torch
 
 from lossprint.files import whole_file
 from lossprint.metrics import property_precision
+
+if TYPE_CHECKING:
+    import torch
 
 DIMENSIONS = 128
 LEVELS = {
@@ -54,6 +61,8 @@ def scene(count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 def search_for_one_property(embeddings: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     """Matches among each query's R nearest neighbours by one exact search."""
+    import torch
+
     sizes = labels.bincount()[labels]
     farthest = int(sizes.max()) - 1
     nearest = torch.cat(
@@ -69,6 +78,8 @@ def search_for_one_property(embeddings: torch.Tensor, labels: torch.Tensor) -> n
 
 def compare(count: int) -> list[str]:
     """Table lines for `count` embeddings, rounds of both ways alternating."""
+    import torch
+
     embeddings, labels = scene(count)
     property_precision(embeddings[:100], {"model": labels["model"][:100]})  # compile
     points = torch.nn.functional.normalize(torch.from_numpy(embeddings))
@@ -94,8 +105,10 @@ def compare(count: int) -> list[str]:
     ]
 
 
-def alone(count: int) -> None:
+def alone(count: int, beside_torch: bool) -> None:
     """Time one pass in this process and print seconds and peak bytes."""
+    if beside_torch:
+        import torch  # noqa: F401
     embeddings, labels = scene(count)
     property_precision(embeddings[:100], {"model": labels["model"][:100]})
     start = time.perf_counter()
@@ -111,13 +124,15 @@ def peak_bytes() -> int:
     return int(kilobytes) * 1024
 
 
-def growth(count: int) -> str:
+def growth(count: int, *, beside_torch: bool) -> str:
     """A table line for one pass over `count` embeddings in a process of its own."""
     command = [sys.executable, __file__, "--alone", str(count)]
+    command += ["--beside-torch"] if beside_torch else []
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     seconds, peak = map(float, output.split())
-    print(f"{count:,}: {seconds:.1f} s, peak {peak / 1e6:.0f} MB")
-    return f"| one pass | {count:,} | {seconds:.1f} s | | {peak / 1e6:.0f} MB |"
+    way = "one pass, PyTorch imported" if beside_torch else "one pass"
+    print(f"{way}, {count:,}: {seconds:.1f} s, peak {peak / 1e6:.0f} MB")
+    return f"| {way} | {count:,} | {seconds:.1f} s | | {peak / 1e6:.0f} MB |"
 
 
 def main() -> None:
@@ -126,9 +141,10 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--beside-torch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
-        alone(options.alone)
+        alone(options.alone, options.beside_torch)
         return
     search, one_pass, *note = compare(options.small)
     lines = [
@@ -138,12 +154,13 @@ def main() -> None:
         "|---|---|---|---|---|",
         search,
         one_pass,
-        growth(options.large),
+        growth(options.large, beside_torch=False),
+        growth(options.large, beside_torch=True),
         *note,
         "",
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load average "
         f"{os.getloadavg()[1]:.1f} over the last 5 minutes; Python {platform.python_version()}, "
-        f"PyTorch {torch.__version__}, numba {numba.__version__}, NumPy {np.__version__}. "
+        f"PyTorch {version('torch')}, numba {numba.__version__}, NumPy {np.__version__}. "
         "One pass: median of 11 rounds (fastest–slowest), compilation not counted.",
         "",
         f"`python benchmarks/nr_precision.py --small {options.small} --large {options.large}`",

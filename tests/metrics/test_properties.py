@@ -1,5 +1,7 @@
 """NR-Prec against the published code's numbers, a float64 brute force, and its definition."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
+from threadpoolctl import threadpool_info
 
 from lossprint.metrics import normalized_r_precision, property_precision
 from lossprint.metrics.neighbor_matches import count_matches
@@ -17,7 +20,6 @@ from lossprint.metrics.neighbor_matches_torch import count_matches_torch
 from lossprint.metrics.neighbor_space import neighbor_space
 
 GOLDEN = Path(__file__).parent / "golden" / "nr_precision.npz"
-CPU = torch.device("cpu")
 
 
 def brute_force(points, codes, neighbors):
@@ -44,7 +46,7 @@ def brute_force(points, codes, neighbors):
 def both_paths(points, codes, neighbors):
     space = neighbor_space(points)
     yield count_matches_cpu(space, codes, neighbors)
-    yield count_matches_torch(space, codes, neighbors, device=CPU, memory=1 << 20)
+    yield count_matches_torch(space, codes, neighbors, device="cpu", memory=1 << 20)
 
 
 @pytest.mark.parametrize("size", ["small", "large"])
@@ -68,11 +70,51 @@ def test_agrees_with_the_published_code(size, normalize, max_neighbors):
 def test_counts_equal_a_float64_search(dimensions):
     rng = np.random.default_rng(dimensions)
     points = rng.normal(size=(600, dimensions)) + 5  # not centred
-    codes = np.stack([rng.integers(0, levels, 600) for levels in (2, 6, 40)], axis=1)
+    # 300 levels take more than a byte
+    codes = np.stack([rng.integers(0, levels, 600) for levels in (2, 6, 40, 300)], axis=1)
     neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
     expected = brute_force(points, codes, neighbors)
     for matches in both_paths(points, codes, neighbors):
         np.testing.assert_array_equal(matches, expected)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6])
+def test_counts_of_clusters_equal_a_float64_search(normalize, spread):
+    """Float32 embeddings in clusters so tight that float32 cannot order their members."""
+    rng = np.random.default_rng(0)
+    cluster = rng.integers(0, 4, 700)
+    points = 3 * rng.normal(size=(4, 16))[cluster] + spread * rng.normal(size=(700, 16))
+    points = points.astype(np.float32)
+    points[0] = 0  # stays at the origin
+    codes = np.stack([cluster, rng.integers(0, 3, 700), rng.integers(0, 9, 700)], axis=1)
+    neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
+    norms = np.linalg.norm(points.astype(float), axis=1, keepdims=True)
+    norms[0] = 1
+    expected = brute_force(points / norms if normalize else points.astype(float), codes, neighbors)
+    found = count_matches(points, codes, neighbors, normalize=normalize)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_threads_share_the_queries_and_leave_the_settings_alone():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(1100, 6))  # more than four blocks of queries
+    codes = rng.integers(0, 5, (1100, 2))
+    neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
+    before = threadpool_info()
+    alone = count_matches_cpu(neighbor_space(points), codes, neighbors, threads=1)
+    shared = count_matches_cpu(neighbor_space(points), codes, neighbors, threads=3)
+    np.testing.assert_array_equal(alone, shared)
+    assert threadpool_info() == before
+
+
+def test_arrays_are_measured_without_torch():
+    """PyTorch takes more memory than 100,000 embeddings and all that is done with them."""
+    code = (
+        "import sys, numpy as np; from lossprint.metrics import normalized_r_precision as measure; "
+        "measure(np.eye(6, 3), {'l': [0, 1] * 3}); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_more_properties_than_are_compared_at_once():
@@ -116,7 +158,7 @@ def test_any_size_labels_and_ties(data):
     neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
     neighbors = np.minimum(neighbors, cap)
     expected = brute_force(points, codes, neighbors)
-    np.testing.assert_allclose(count_matches(points, codes, neighbors, device=CPU), expected)
+    np.testing.assert_allclose(count_matches(points, codes, neighbors), expected)
     if len(np.unique(points, axis=0)) > 1:
         for matches in both_paths(points, codes, neighbors):
             np.testing.assert_allclose(matches, expected)
@@ -237,12 +279,12 @@ def test_order_and_kind_of_input_do_not_matter():
     assert normalized_r_precision(embeddings.tolist(), {"l": labels.tolist()})["l"] == value
 
 
-def test_embeddings_and_settings_stay_untouched():
+def test_embeddings_stay_untouched():
     embeddings = np.random.default_rng(0).normal(size=(30, 4))
-    before, threads = embeddings.copy(), torch.get_num_threads()
-    normalized_r_precision(embeddings, {"l": np.arange(30) % 3})
-    np.testing.assert_array_equal(embeddings, before)
-    assert torch.get_num_threads() == threads
+    before = embeddings.copy()
+    for normalize in (False, True):
+        normalized_r_precision(embeddings, {"l": np.arange(30) % 3}, normalize=normalize)
+        np.testing.assert_array_equal(embeddings, before)
 
 
 GOOD = np.random.default_rng(0).normal(size=(6, 2))

@@ -19,10 +19,10 @@ _PAIRS_AT_ONCE = 1 << 20
 
 def count_matches_torch(
     space: NeighborSpace,
-    codes: NDArray[np.int64],
-    neighbors: NDArray[np.int64],
+    codes: NDArray[np.integer],
+    neighbors: NDArray[np.integer],
     *,
-    device: torch.device,
+    device: str | torch.device,
     memory: int = 2 << 30,
     bins: int = 4096,
 ) -> NDArray[np.float64]:
@@ -39,7 +39,8 @@ def count_matches_torch(
         bins: bins of the histogram.
     """
     count, properties = codes.shape
-    points = torch.from_numpy(space.points).to(device)
+    scale = torch.from_numpy(space.scale).to(device)
+    points = torch.from_numpy(space.rows).to(device).double() * scale[:, None]
     centred = torch.from_numpy(space.centred).to(device)
     half_norms = torch.from_numpy(space.half_norms).to(device)
     key_error = torch.from_numpy(space.key_error).to(device)
@@ -51,7 +52,7 @@ def count_matches_torch(
     for start in range(0, count, block):
         queries = torch.arange(start, min(start + block, count), device=device)
         rows = queries - start
-        keys = half_norms - _full_float32_product(centred[queries], centred.T)  # [B, N]
+        keys = half_norms - _full_float32_product(centred[:, queries].T, centred)  # [B, N]
         # The query itself must not stretch the range; afterwards it goes to a bin of its own.
         keys[rows, queries] = keys[rows, (queries + 1) % count]
         low, high = keys.aminmax(dim=1, keepdim=True)  # [B, 1]

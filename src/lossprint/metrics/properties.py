@@ -4,16 +4,20 @@ Source: Kobs, Steininger, Dulny, Hotho, *Do Different Deep Metric Learning Losse
 Learned Features?*, ICCV 2021.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from lossprint.metrics.neighbor_matches import count_matches
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Variance = Literal["binomial", "hypergeometric"]
 
@@ -35,7 +39,7 @@ class PropertyPrecision:
     z: NDArray[np.float64]
     r_precision_per_query: NDArray[np.float64]
     matches: NDArray[np.float64]
-    neighbors: NDArray[np.int64]
+    neighbors: NDArray[np.int32]
     missing: int
     single: int
     levels: int
@@ -131,22 +135,21 @@ def property_precision(
         raise ValueError(f"max_neighbors is {max_neighbors}: it must be at least 1, or None")
     if variance not in ("binomial", "hypergeometric"):
         raise ValueError(f'variance is {variance!r}: it must be "binomial" or "hypergeometric"')
-    where = _device(embeddings, device)
+    if device is None:
+        device = getattr(embeddings, "device", "cpu")
     points = embedding_array(embeddings)
-    if normalize:
-        norms = np.linalg.norm(points, axis=1, keepdims=True)
-        points = points / np.where(norms > 0, norms, 1)
     codes = {name: label_codes(name, labels, len(points)) for name, labels in properties.items()}
 
     scores: dict[str, PropertyPrecision] = {}
     for names in _grouped_by_missing(codes):
         present = codes[names[0]] >= 0
+        known = points if present.all() else points[present]
         labels = np.stack([codes[name][present] for name in names], axis=1)
-        sizes = np.stack([np.bincount(column)[column] for column in labels.T], axis=1)
+        sizes = np.stack([_label_sizes(column) for column in labels.T], axis=1)
         neighbors = sizes - 1
         if max_neighbors is not None:
             neighbors = np.minimum(neighbors, max_neighbors)
-        matches = count_matches(points[present], labels, neighbors, device=where)
+        matches = count_matches(known, labels, neighbors, normalize=normalize, device=str(device))
         z = _standard_score(matches, neighbors, sizes, variance)
         for a, name in enumerate(names):
             scores[name] = PropertyPrecision(
@@ -163,15 +166,18 @@ def property_precision(
     return {name: scores[name] for name in properties}
 
 
-def embedding_array(embeddings: ArrayLike | Tensor) -> NDArray[np.float64]:
-    """Embeddings [N, D] as a float64 array, checked.
+def embedding_array(embeddings: ArrayLike | Tensor) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Embeddings [N, D] as an array, checked: float32 as it is, all else in float64.
 
     Raises:
         ValueError: not of two dimensions, N < 3, D < 1, or values that are NaN or infinite.
     """
-    if isinstance(embeddings, Tensor):
-        embeddings = embeddings.detach().cpu().double().numpy()
-    points = np.asarray(embeddings, dtype=np.float64)
+    if hasattr(embeddings, "detach"):  # a tensor
+        tensor = embeddings.detach().cpu()
+        embeddings = (tensor if str(tensor.dtype) == "torch.float32" else tensor.double()).numpy()
+    points = np.asarray(embeddings)
+    if points.dtype != np.float32:
+        points = points.astype(np.float64, copy=False)
     if points.ndim != 2 or points.shape[1] < 1:
         raise ValueError(f"embeddings have shape {list(points.shape)}: they must be [N, D], D ≥ 1")
     if len(points) < 3:
@@ -185,7 +191,7 @@ def embedding_array(embeddings: ArrayLike | Tensor) -> NDArray[np.float64]:
     return points
 
 
-def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int64]:
+def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int32]:
     """Labels of one property as codes 0…C − 1 in sorted order; −1 where the value is missing.
 
     Args:
@@ -195,7 +201,7 @@ def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int64]:
     Raises:
         ValueError: another number of values than `count`, or no value at all.
     """
-    if isinstance(labels, Tensor):
+    if hasattr(labels, "detach"):  # a tensor
         labels = labels.detach().cpu().numpy()
     if hasattr(labels, "isna"):  # pandas, whose NA has no truth value
         labels = np.where(labels.isna(), None, labels.astype(object))
@@ -216,22 +222,21 @@ def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int64]:
     known = values[present]
     if known.dtype == object and len({isinstance(value, str) for value in known}) > 1:
         known = known.astype(str)  # text beside numbers has no order
-    codes = np.full(count, -1, dtype=np.int64)
+    codes = np.full(count, -1, dtype=np.int32)
     codes[present] = np.unique(known, return_inverse=True)[1]
     return codes
+
+
+def _label_sizes(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How many items carry each item's label, [N], for codes [N] ≥ 0."""
+    return np.bincount(codes).astype(np.int32)[codes]
 
 
 def _is_present(value: object) -> bool:
     return value is not None and value == value and not (isinstance(value, str) and not value)
 
 
-def _device(embeddings: ArrayLike | Tensor, device: str | torch.device | None) -> torch.device:
-    if device is not None:
-        return torch.device(device)
-    return embeddings.device if isinstance(embeddings, Tensor) else torch.device("cpu")
-
-
-def _grouped_by_missing(codes: Mapping[str, NDArray[np.int64]]) -> list[list[str]]:
+def _grouped_by_missing(codes: Mapping[str, NDArray[np.int32]]) -> list[list[str]]:
     """Names whose missing items are the same: one pass serves them all."""
     groups: dict[bytes, list[str]] = {}
     for name, values in codes.items():
@@ -241,8 +246,8 @@ def _grouped_by_missing(codes: Mapping[str, NDArray[np.int64]]) -> list[list[str
 
 def _standard_score(
     matches: NDArray[np.float64],
-    neighbors: NDArray[np.int64],
-    sizes: NDArray[np.int64],
+    neighbors: NDArray[np.int32],
+    sizes: NDArray[np.int32],
     variance: Variance,
 ) -> NDArray[np.float64]:
     """z [N, A] of `matches` among `neighbors`, whose label `sizes` items carry; NaN: undefined."""

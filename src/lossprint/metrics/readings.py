@@ -37,7 +37,7 @@ def linear_probe_accuracy(
     Raises:
         ValueError: bad embeddings or labels, as for `normalized_r_precision`.
     """
-    points = embedding_array(embeddings)
+    points = embedding_array(embeddings).astype(np.float64, copy=False)
     splits = StratifiedKFold(folds, shuffle=True, random_state=seed)
     result = {}
     for name, values in properties.items():
@@ -73,7 +73,7 @@ def cluster_agreement(
     Raises:
         ValueError: bad embeddings or labels, as for `normalized_r_precision`.
     """
-    points = embedding_array(embeddings)
+    points = embedding_array(embeddings).astype(np.float64, copy=False)
     if normalize:
         norms = np.linalg.norm(points, axis=1, keepdims=True)
         points = points / np.where(norms > 0, norms, 1)
@@ -90,7 +90,7 @@ def cluster_agreement(
     return result
 
 
-def _carried_by(codes: NDArray[np.int64], least: int) -> NDArray[np.bool_]:
+def _carried_by(codes: NDArray[np.int32], least: int) -> NDArray[np.bool_]:
     """Items whose value at least so many items carry."""
     sizes = np.bincount(codes[codes >= 0])
     return (codes >= 0) & (sizes[codes] >= least)
