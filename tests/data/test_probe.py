@@ -56,3 +56,27 @@ def test_errors_name_what_is_wrong(folder):
     table.rename(columns={"frame": "number"}).to_csv(folder / "samples.csv", index=False)
     with pytest.raises(ValueError, match="no column `frame`"):
         read(folder)
+
+
+def test_a_column_without_values_and_none_at_all_are_named(folder):
+    table = pd.read_csv(folder / "samples.csv")
+    table.assign(color_hue=None).to_csv(folder / "samples.csv", index=False)
+    with pytest.raises(ValueError, match="no value in its column color_hue"):
+        read(folder)
+    table[["frame"]].to_csv(folder / "samples.csv", index=False)
+    with pytest.raises(ValueError, match="no column but `frame`"):
+        read(folder)
+
+
+def test_an_image_that_the_table_misses_is_named(folder):
+    table = pd.read_csv(folder / "samples.csv")
+    table.drop(index=3).to_csv(folder / "samples.csv", index=False)
+    with pytest.raises(ValueError, match=r"misses the frames of 1 images, first images/0*3\.png"):
+        read(folder)
+    assert len(read(folder, limit=3)) == 3  # the first frames are all there
+
+
+def test_interventions_without_a_column_are_named(folder):
+    (folder / "interventions.csv").write_text("base,property,from,to\n0,model,a,b\n")
+    with pytest.raises(ValueError, match=r"interventions\.csv has no column `frame`"):
+        read(folder)

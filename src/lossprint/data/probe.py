@@ -16,6 +16,7 @@ from lossprint.data.store import ImageStore, open_store
 
 SAMPLES = "samples.csv"
 INTERVENTIONS = "interventions.csv"
+INTERVENTION_COLUMNS = ("base", "property", "frame")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,9 @@ def read_probe_set(
 
     Raises:
         FileNotFoundError: no such folder, or no `samples.csv` in it.
-        ValueError: no `frame` column, a frame listed twice, or a frame without its image.
+        ValueError: a column that is missing (`frame`, any property, those of interventions) or
+            empty, a frame listed twice, a frame without its image, or, where all frames are asked
+            for, an image without its frame.
     """
     folder = Path(folder)
     samples = folder / SAMPLES
@@ -88,6 +91,11 @@ def read_probe_set(
     if "frame" not in table.columns:
         raise ValueError(f"{samples} has no column `frame`; its columns are {list(table.columns)}")
     table = table.set_index("frame")
+    if table.columns.empty:
+        raise ValueError(f"{samples} has no column but `frame`: every property is a column")
+    empty = [str(name) for name in table.columns if table[name].isna().all()]
+    if empty:
+        raise ValueError(f"{samples} has no value in its column {empty[0]}")
     if limit is not None:
         table = table.iloc[:limit]
     if not len(table):
@@ -99,6 +107,12 @@ def read_probe_set(
     absent = [file for file in files if not (folder / file).is_file()]
     if absent:
         raise ValueError(f"{samples} lists {len(absent)} frames without image, first {absent[0]}")
+    if limit is None:
+        present = {f"images/{path.name}" for path in folder.glob("images/*.png")}
+        if unlisted := sorted(present.difference(files)):
+            raise ValueError(
+                f"{samples} misses the frames of {len(unlisted)} images, first {unlisted[0]}"
+            )
     index = ImageIndex(folder, files, np.zeros(len(files), dtype=np.int64), ("all",))
     interventions = folder / INTERVENTIONS
     content = index.fingerprint() + table.to_csv() + f"{size} {short_side or size}"
@@ -109,7 +123,7 @@ def read_probe_set(
         store=open_store(Path(cache), index, short_side or size),
         size=size,
         masks=_read_masks(folder, table.index, short_side or size, size),
-        interventions=pd.read_csv(interventions) if interventions.is_file() else None,
+        interventions=_read_interventions(interventions) if interventions.is_file() else None,
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
     )
 
@@ -121,6 +135,16 @@ def _files(folder: Path, kind: str, frames: pd.Index) -> tuple[str, ...]:
         if (folder / padded[0]).is_file():
             return padded
     return tuple(f"{kind}/{frame}.png" for frame in frames)
+
+
+def _read_interventions(file: Path) -> pd.DataFrame:
+    table = pd.read_csv(file)
+    missing = [name for name in INTERVENTION_COLUMNS if name not in table.columns]
+    if missing:
+        raise ValueError(
+            f"{file} has no column `{missing[0]}`; its columns are {list(table.columns)}"
+        )
+    return table
 
 
 def _read_masks(folder: Path, frames: pd.Index, short_side: int, size: int) -> Tensor | None:
