@@ -76,6 +76,11 @@ def test_an_image_that_the_table_misses_is_named(folder):
     assert len(read(folder, limit=3)) == 3  # the first frames are all there
 
 
+def test_what_a_killed_process_left_behind_is_no_image(folder):
+    (folder / "images" / ".000005.4711.png").touch()
+    assert len(read(folder)) == 5
+
+
 def test_interventions_without_a_column_are_named(folder):
     (folder / "interventions.csv").write_text("base,property,from,to\n0,model,a,b\n")
     with pytest.raises(ValueError, match=r"interventions\.csv has no column `frame`"):

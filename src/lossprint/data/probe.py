@@ -108,7 +108,7 @@ def read_probe_set(
     if absent:
         raise ValueError(f"{samples} lists {len(absent)} frames without image, first {absent[0]}")
     if limit is None:
-        present = {f"images/{path.name}" for path in folder.glob("images/*.png")}
+        present = {f"images/{path.name}" for path in folder.glob("images/[!.]*.png")}
         if unlisted := sorted(present.difference(files)):
             raise ValueError(
                 f"{samples} misses the frames of {len(unlisted)} images, first {unlisted[0]}"
