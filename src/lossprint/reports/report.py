@@ -11,7 +11,6 @@ from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence, Gallery
 from lossprint.reports.findings import Finding, answer, findings
 from lossprint.reports.page import NamedTable, Picture, render_page
-from lossprint.reports.style import readable
 from lossprint.reports.tables import loss_overview, paper_tables, write_tables
 
 SECTIONS = {
@@ -175,13 +174,21 @@ def _draw(
 
 
 def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
-    for section, noun, pairs, by_loss, measure in (
-        ("maps", "map", evidence.agreement, evidence.agreement_by_loss, "correlation"),
-        ("embeddings", "embedding", evidence.similarity, evidence.similarity_by_loss, "cka"),
+    for section, noun, pairs, by_loss, measure, called in (
+        (
+            "maps",
+            "map",
+            evidence.agreement,
+            evidence.agreement_by_loss,
+            "correlation",
+            "correlation",
+        ),
+        ("embeddings", "embedding", evidence.similarity, evidence.similarity_by_loss, "cka", "CKA"),
     ):
         if by_loss.empty:
             continue
-        name = f"{noun} {readable(measure)}".replace("cka", "CKA")
+        name = f"{noun} {called}"
+        title = f"{noun.capitalize()} {called}"
         yield _Drawn(
             f"{noun}_{measure}_distributions",
             "noise",
@@ -191,9 +198,9 @@ def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
         yield _Drawn(
             f"{noun}_{measure}_by_family",
             section,
-            f"{name}, losses grouped by family; the diagonal compares runs of one loss and is "
+            f"{title}, losses grouped by family; the diagonal compares runs of one loss and is "
             "empty where there is one run.",
-            figures.pairs_by_family(by_loss, measure, title=f"{name}, by family".capitalize()),
+            figures.pairs_by_family(by_loss, measure, title=f"{title}, by family"),
         )
         matrix = by_loss[by_loss["loss_a"] != by_loss["loss_b"]]
         losses = {*matrix["loss_a"], *matrix["loss_b"]}
@@ -202,12 +209,12 @@ def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
         yield _Drawn(
             f"{noun}_{measure}_clustered",
             section,
-            f"{name}, losses in the order of average-linkage clustering on 1 − {measure}.",
-            figures.clustered_pairs(by_loss, measure, title=f"{name}, clustered".capitalize()),
+            f"{title}, losses in the order of average-linkage clustering on 1 − {called}.",
+            figures.clustered_pairs(by_loss, measure, title=f"{title}, clustered"),
         )
         yield _Drawn(
             f"{noun}_{measure}_map",
             section,
-            f"Map of losses: classical scaling of 1 − {measure}, so that near means alike.",
+            f"Map of losses: classical scaling of 1 − {called}, so that near means alike.",
             figures.loss_map(by_loss, measure, title=f"Map of losses: {name}"),
         )
