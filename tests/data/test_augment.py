@@ -78,3 +78,27 @@ def test_errors_name_what_is_wrong(settings, message):
 def test_random_crops_never_come_from_global_state():
     with pytest.raises(ValueError, match="need a generator"):
         RandomResizedCrop(32).draw(torch.tensor([[64, 64]]))
+
+
+def test_the_number_of_threads_changes_nothing():
+    generator = torch.Generator().manual_seed(0)
+    images = [
+        torch.randint(0, 256, (30 + k, 50 - k, 3), dtype=torch.uint8, generator=generator)
+        for k in range(7)
+    ]
+    sizes = torch.tensor([image.shape[:2] for image in images])
+    crops = RandomResizedCrop(20).draw(sizes, generator)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 3, 16):
+            torch.set_num_threads(threads)
+            found.append(crop_and_resize(images, crops, 20))
+    finally:
+        torch.set_num_threads(before)
+    one_by_one = [
+        crop_and_resize([image], Crops(crops.boxes[k : k + 1], crops.flips[k : k + 1]), 20)
+        for k, image in enumerate(images)
+    ]
+    for views in found:
+        assert torch.equal(views, torch.cat(one_by_one))
