@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lossprint.reports.style import readable
 from lossprint.reports.tables import (
     contrast_table,
     loss_matrix,
@@ -57,6 +58,16 @@ def test_retrieval_starts_with_the_best_loss(evidence):
     assert table["loss"].tolist() == means.sort_values(ascending=False).index.tolist()
     best = evidence.retrieval_by_loss.query("metric == 'map_at_r'").nlargest(1, "mean").iloc[0]
     assert table["map_at_r"][0] == f"{best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
+
+
+def test_a_figure_that_a_loss_lacks_is_an_empty_cell(evidence):
+    row = evidence.retrieval_by_loss.query("loss == 'triplet'").iloc[[0]]
+    more = pd.concat([evidence.retrieval_by_loss, row.assign(metric="concatenated/map_at_r")])
+    table = retrieval_table(dataclasses.replace(evidence, retrieval_by_loss=more))
+    cells = table.set_index("loss")["concatenated/map_at_r"]
+    assert cells["triplet"] == table.set_index("loss")["map_at_r"]["triplet"]
+    assert set(cells.drop("triplet")) == {""}
+    assert readable("concatenated/map_at_r") == "concatenated MAP@R"
 
 
 def test_property_table_has_the_study_s_form(evidence):

@@ -58,7 +58,7 @@ def retrieval_table(evidence: Evidence) -> pd.DataFrame:
     table = evidence.retrieval_by_loss
     cells = table.assign(cell=[_with_interval(*row) for row in _interval_rows(table)])
     wide = cells.pivot(index=["loss", "family"], columns="metric", values="cell")
-    wide = wide[list(dict.fromkeys(table["metric"]))]
+    wide = wide[list(dict.fromkeys(table["metric"]))].fillna("")  # not every loss has all of them
     runs = table.groupby(["loss", "family"])["runs"].max()
     first = table[table["metric"] == wide.columns[0]].set_index(["loss", "family"])["mean"]
     wide.insert(0, "runs", runs)
