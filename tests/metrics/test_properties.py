@@ -164,6 +164,16 @@ def test_any_size_labels_and_ties(data):
             np.testing.assert_allclose(matches, expected)
 
 
+def test_mixed_precision_around_it_changes_no_count():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(500, 16))
+    codes = rng.integers(0, 4, (500, 1))
+    neighbors = np.stack([np.bincount(column)[column] - 1 for column in codes.T], axis=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = count_matches_torch(neighbor_space(points), codes, neighbors, device="cpu")
+    np.testing.assert_array_equal(found, brute_force(points, codes, neighbors))
+
+
 @pytest.mark.parametrize("normalize", [False, True])
 def test_the_formula_by_hand(normalize):
     """Six points on a line, or on an arc: each label's members side by side but for one."""

@@ -81,13 +81,12 @@ def count_matches_torch(
 
 
 def _full_float32_product(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right in IEEE float32: TF32 would break the bound on the rounding error."""
-    if left.device.type != "cuda":
-        return left @ right
+    """left @ right in IEEE float32: fewer bits would break the bound on the rounding error."""
     allowed = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = False
     try:
-        return left @ right
+        with torch.autocast(left.device.type, enabled=False):
+            return left @ right
     finally:
         torch.backends.cuda.matmul.allow_tf32 = allowed
 

@@ -80,7 +80,8 @@ class ProbeProperties(pl.Callback):
             for first in starts
         )
         with shown_images(trainer, SHOWN, count) as progress:
-            values = self._values(embed(pl_module.embedder, batches, progress=progress))
+            embeddings = embed(pl_module.embedder, batches, progress=progress)
+        values = self._values(embeddings, pl_module)
         pl_module.log_dict({f"{PREFIX}/{name}": value for name, value in values.items()})
 
     def on_test_epoch_end(  # type: ignore[override]
@@ -88,10 +89,13 @@ class ProbeProperties(pl.Callback):
     ) -> None:
         if pl_module.test_prefix == "untrained":
             initial = content_key("untrained", pl_module.embedder.state_dict(), self._fingerprint)
-            self._untrained = self._values(self._embed_all(trainer, pl_module, initial))
+            self._untrained = self._values(self._embed_all(trainer, pl_module, initial), pl_module)
             prefix, values = "untrained/nr_precision", self._untrained
         else:
-            prefix, values = PREFIX, self._values(self._final_embeddings(trainer, pl_module))
+            prefix, values = (
+                PREFIX,
+                self._values(self._final_embeddings(trainer, pl_module), pl_module),
+            )
             if trainer.is_global_zero:
                 self._write(values)
         pl_module.log_dict({f"{prefix}/{name}": value for name, value in values.items()})
@@ -131,7 +135,9 @@ class ProbeProperties(pl.Callback):
         )
         return result["embeddings"]
 
-    def _values(self, embeddings: Tensor) -> dict[str, float]:
+    def _values(self, embeddings: Tensor, pl_module: MetricLearning) -> dict[str, float]:
+        # Ties are settled in float64, which not every accelerator has.
+        device = pl_module.device if pl_module.device.type == "cuda" else "cpu"
         properties = self.context.probe.properties.iloc[: len(embeddings)]
         return normalized_r_precision(
             embeddings,
@@ -139,6 +145,7 @@ class ProbeProperties(pl.Callback):
             normalize=self.normalize,
             max_neighbors=self.max_neighbors,
             variance=self.variance,
+            device=device,
         )
 
     def _write(self, trained: dict[str, float]) -> None:
