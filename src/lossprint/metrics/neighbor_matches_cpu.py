@@ -6,6 +6,7 @@ and float32 cannot tell apart is settled in float64, so the counts equal those o
 float64, in memory that grows with N.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
 
@@ -95,7 +96,9 @@ def count_matches_cpu(
         )
 
     blas = ThreadpoolController().select(user_api="blas")
-    workers = threads or max((library["num_threads"] for library in blas.info()), default=1)
+    # A library that cannot be told how many threads to take is not listed.
+    listed = [library["num_threads"] for library in blas.info()]
+    workers = threads or max(listed, default=os.cpu_count() or 1)
     # Each worker multiplies on its own core.
     with blas.limit(limits=1), ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(settle_block, range(0, count, block)):
