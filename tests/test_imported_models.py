@@ -54,10 +54,10 @@ def test_own_checkpoints_become_a_report(small_world, checkpoints, tmp_path):
         listed(
             checkpoints,
             "{weights:one.safetensors,loss:mine,family:ranking,distance:cosine}",
-            "{weights:same.pth,loss:copy,family:ranking,distance:cosine,"
-            "key_map:{module.:'',fc.:null}}",
-            "{weights:other.safetensors,loss:theirs,family:classification,distance:lp}",
+            "{weights:same.pth,loss:copy,family:ranking,distance:cosine}",
+            "{weights:other.safetensors,loss:theirs,family:classification,distance:lp,key_map:{}}",
         ),
+        "models.key_map={module.: '', fc.: null}",
     ]
     report, text = run(tmp_path, *words)
     assert report.page == tmp_path / "analysis" / "checkpoints" / "report.html"

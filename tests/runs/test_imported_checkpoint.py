@@ -85,12 +85,12 @@ def test_a_network_that_does_not_fit_is_told(weights: Path, tmp_path: Path) -> N
 )
 def test_entries_that_are_not_valid(weights: Path, changes: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        listed_checkpoints({"checkpoints": [entry(weights, **changes)], "key_map": {}})
+        listed_checkpoints({"checkpoints": [entry(weights, **changes)], "key_map": None})
 
 
 def test_lists_that_are_not_valid(weights: Path, tmp_path: Path) -> None:
     def read(*entries: object) -> None:
-        listed_checkpoints({"checkpoints": entries, "key_map": {}})
+        listed_checkpoints({"checkpoints": entries, "key_map": None})
 
     with pytest.raises(ValueError, match="are both loss mine, fold 0, seed 0"):
         read(entry(weights), entry(weights))

@@ -67,8 +67,8 @@ def listed_checkpoints(section: Mapping[str, Any]) -> list[Checkpoint]:
     """Read what a configuration lists.
 
     Args:
-        section: `checkpoints`, a list of the attributes of `Checkpoint`, and `key_map`, of those
-            that have none of their own.
+        section: `checkpoints`, a list of the attributes of `Checkpoint`, and `key_map`, or None, of
+            those that have none of their own.
 
     Raises:
         ValueError: an entry is unknown, missing or not valid, or two are the same training.
@@ -89,7 +89,7 @@ def listed_checkpoints(section: Mapping[str, Any]) -> list[Checkpoint]:
         missing = [key for key, needed in valid.items() if needed and key not in entry]
         if missing:
             raise ValueError(f"{where} has no {missing[0]}")
-        checkpoint = Checkpoint(**{"key_map": section["key_map"], **entry})
+        checkpoint = Checkpoint(**{"key_map": section["key_map"] or {}, **entry})
         key = (checkpoint.loss, checkpoint.fold, checkpoint.seed)
         if key in found:
             raise ValueError(
