@@ -270,6 +270,62 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
     torch.testing.assert_close(maps, maps_of(residual()), atol=1e-4, rtol=0)
 
 
+class _Deep(nn.Module):
+    """Every kind of fused convolution, wide enough for each to be taken, and ReLUs after each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 48, 7, stride=2, padding=3)
+        self.three = nn.Conv2d(48, 64, 3, padding=1)
+        self.down = nn.Conv2d(64, 64, 3, stride=2, padding=1)
+        self.left, self.right = nn.Conv2d(64, 32, 1), nn.Conv2d(64, 32, 1)
+        self.head = nn.Linear(64, 16)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.down(self.three(self.stem(images).relu()).relu()).relu()
+        x = torch.cat([self.left(x).relu(), self.right(x).relu()], 1)
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize(("precision", "agreement"), [("exact", 0.9999), ("fast", 0.99)])
+@pytest.mark.parametrize("seed", range(3))
+def test_precisions_agree_with_double_precision_as_far_as_they_say(
+    precision: str, agreement: float, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    model, images, black = _Deep(), draw(2, 3, 64, 64, seed=seed), torch.full((3, 64, 64), -0.5)
+    expected = maps_of(model.double(), images.double(), baseline=black, samples=10)
+    found = maps_of(model.float(), images, baseline=black, samples=10, precision=precision)
+    for one, other in zip(found, expected, strict=True):
+        r = np.corrcoef(one.flatten().numpy(), other.flatten().numpy())[0, 1]
+        assert agreement < r < 1
+
+
+def test_threads_share_batches_and_are_given_back() -> None:
+    model, threads = residual(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        shared = maps_of(model, samples=7, batch_size=5)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    torch.testing.assert_close(shared, maps_of(model, samples=7), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_small_gradients_do_not_vanish(precision: str) -> None:
+    model, faint = residual(), residual()
+    with torch.no_grad():
+        faint.head.weight *= 1e-20
+        faint.head.bias *= 1e-20
+    torch.testing.assert_close(
+        maps_of(faint, precision=precision, distance=lambda e, r: e @ r.T * 1e20),
+        maps_of(model, precision=precision, distance=lambda e, r: e @ r.T),
+        atol=1e-2,
+        rtol=0,
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -291,6 +347,10 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
         ({"precision": "half"}, "unknown precision 'half': use exact or fast"),
         ({"images": IMAGES / 0}, "image 0 has values that are not finite"),
         ({"distance": lambda e, r: e.sum(1) * torch.inf}, "gradient of image 0 is not finite"),
+        (
+            {"distance": lambda e, r: e.sum(1) * torch.inf, "precision": "fast"},
+            "gradient of image 0 is not finite",
+        ),
         ({"model": nn.Conv2d(3, 2, 3)}, r"embeddings \[N, D\], one row for each image: 1 images"),
     ],
 )

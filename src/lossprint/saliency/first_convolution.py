@@ -7,14 +7,14 @@ within s x s pixels, which run as one convolution with s² output channels.
 """
 
 import math
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad, pixel_shuffle
 
 
-def is_supported(convolution: nn.Module) -> bool:
+def is_supported(convolution: nn.Module) -> TypeGuard[nn.Conv2d]:
     """A plain Conv2d of equal strides, ungrouped, undilated and padded with zeros by number."""
     return (
         type(convolution) is nn.Conv2d

@@ -2,6 +2,7 @@
 
 Batch normalizations are folded into the convolutions before them, weights are laid out channels
 last, and a convolution that sees the image itself takes the channel mean of the gradient with it.
+On the processor every other convolution becomes one that takes along what is around it.
 """
 
 import warnings
@@ -12,17 +13,24 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from lossprint.saliency.first_convolution import FirstConvolution, is_supported
+from lossprint.saliency.graph_passes import (
+    fuse_convolutions,
+    pool_before_relu,
+    project_before_average,
+)
 
 TOLERANCE = 1e-3
 """Largest difference of the embeddings, relative to their largest value, that rounding explains."""
 
 
-def folded(network: nn.Module, example: Tensor) -> nn.Module:
+def folded(network: nn.Module, example: Tensor, gradients: torch.dtype) -> nn.Module:
     """`network` with every rewriting that applies to it; the network itself where none does.
 
     Args:
         network: frozen, in evaluation mode; it is used up.
         example: images [M, C, H, W] on its device, on which the rewritten network is checked.
+        gradients: what the backward pass multiplies in. float32 and int8 are for float32 networks
+            on the processor, whose convolutions are fused; any other fuses none.
     """
     with torch.no_grad():
         expected = network(example)
@@ -30,9 +38,14 @@ def folded(network: nn.Module, example: Tensor) -> nn.Module:
         # Symbolic tracing refuses what depends on values; it warns of nothing that matters here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph = cast(fx.GraphModule, fuse(fx.symbolic_trace(network)))
+            traced = fx.symbolic_trace(network)
+            graph = cast(fx.GraphModule, fuse(traced, inplace=True, no_trace=True))
     except Exception:  # Any error in the caller's forward under tracing means: do not rewrite.
         return network.to(memory_format=torch.channels_last)
+    if example.device.type == "cpu" and gradients in (torch.float32, torch.int8):
+        pool_before_relu(graph)
+        project_before_average(graph)
+        fuse_convolutions(graph, quantize=gradients == torch.int8)
     _replace_first_convolutions(graph)
     rewritten = graph.requires_grad_(False).eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
@@ -51,5 +64,5 @@ def _replace_first_convolutions(graph: fx.GraphModule) -> None:
         convolution = graph.get_submodule(name)
         calls = sum(other.target == name for other in graph.graph.nodes)
         if source.op == "placeholder" and calls == 1 and is_supported(convolution):
-            graph.set_submodule(name, FirstConvolution(cast(nn.Conv2d, convolution)))
+            graph.set_submodule(name, FirstConvolution(convolution))
     graph.recompile()

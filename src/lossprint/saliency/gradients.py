@@ -16,6 +16,7 @@ from lossprint.saliency.batching import Batches, fitting_size
 from lossprint.saliency.checks import check_images, check_noise
 from lossprint.saliency.distances import resolve_distance
 from lossprint.saliency.folding import folded
+from lossprint.saliency.fused_convolution import workers_for
 from lossprint.saliency.input_gradient import InputGradient
 from lossprint.saliency.noise import ImageId, content_ids, shared_noise
 from lossprint.saliency.normalization import clip_to_percentile
@@ -25,7 +26,7 @@ from lossprint.saliency.preparation import (
     device_of,
     embed,
     evaluation_copy,
-    fast_dtype,
+    fast_dtypes,
 )
 
 
@@ -70,8 +71,9 @@ def saliency_maps(
         reference: an image [C, H, W] to whose embedding the distance is taken, in place of the
             baseline: what makes an image similar to this other one.
         precision: "exact" computes in float32 (float64 for a float64 model); "fast" in float16
-            where the device has it, scaled so that no gradient vanishes, else in float32.
-        batch_size: noisy copies in a batch; by default chosen to fit the device. Where memory
+            where the device has it, else on processors in float32 with the backward pass in 8
+            bits, both scaled so that no gradient vanishes; else in float32.
+        batch_size: noisy copies at once; by default chosen to fit the device. Where memory
             runs out it is halved, and that is warned of once.
 
     Returns:
@@ -102,18 +104,25 @@ def saliency_maps(
         other = (baseline if reference is None else reference).to(device, dtype).unsqueeze(0)
         with torch.no_grad():
             target = embed(network, other)[0]
+        backward = dtype
         if not lent:
-            network = folded(network, other)
-            dtype = fast_dtype(device) if precision == "fast" else dtype
-            network = network.to(dtype)
+            if precision == "fast":
+                dtype, backward = fast_dtypes(device)
+            network = folded(network, other, backward).to(dtype)
         target = target.to(torch.promote_types(dtype, torch.float32))
-        gradient = InputGradient(network, lambda found: score(found, target), dtype, device)
+        gradient = InputGradient(
+            network,
+            lambda found: score(found, target),
+            dtype,
+            device,
+            scaled=backward in (torch.float16, torch.int8),
+        )
         size = (
             batch_size
             if batch_size is not None
             else fitting_size(gradient.channel_mean, images[:1].to(device).repeat(2, 1, 1, 1))
         )
-        batches = Batches(gradient.channel_mean, size)
+        batches = Batches(gradient.channel_mean, size, workers=workers_for(network))
         maps = torch.cat(
             [
                 _summed_gradients(batches, images, rows, draws, noise_level).to(images.device)

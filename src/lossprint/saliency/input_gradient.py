@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from lossprint.saliency.preparation import embed
 
 LARGEST_DIRECTION = 256.0
-"""What the largest gradient at an embedding is scaled to before a backward pass in float16."""
+"""What the largest gradient at an embedding is scaled to before a backward pass in few bits."""
+
+SMALLEST_DIRECTION = 2.0**-100
+"""Gradients below are scaled as this one is: for zeros, too, the scale stays finite."""
 
 SMALLEST_SCALE = 2.0**-16
 
@@ -16,8 +19,8 @@ SMALLEST_SCALE = 2.0**-16
 class InputGradient:
     """Computes channel means of input gradients, in the dtype and on the device of a network.
 
-    The score and its gradient at the embedding are always of at least single precision. In
-    float16 each copy's gradient is scaled by a power of two on its way down and back at the end,
+    The score and its gradient at the embedding are always of at least single precision. Where
+    `scaled`, each copy's gradient is scaled by a power of two on its way down and back at the end,
     so that small gradients do not vanish; where one overflows, all are scaled down and repeated.
 
     Args:
@@ -25,6 +28,7 @@ class InputGradient:
         score: embeddings [M, D] to one number each, [M].
         dtype: of the network's weights.
         device: of the network's weights.
+        scaled: for networks whose backward pass has few bits.
     """
 
     def __init__(
@@ -33,11 +37,14 @@ class InputGradient:
         score: Callable[[Tensor], Tensor],
         dtype: torch.dtype,
         device: torch.device,
+        *,
+        scaled: bool,
     ) -> None:
         self.network = network
         self.score = score
         self.dtype = dtype
         self.device = device
+        self.scaled = scaled
         self.score_dtype = torch.promote_types(dtype, torch.float32)
 
     def channel_mean(self, images: Tensor) -> Tensor:
@@ -53,14 +60,16 @@ class InputGradient:
         if not embeddings.requires_grad:
             raise ValueError("the model's embeddings carry no gradient back to its images")
         direction = self._direction(embeddings)
-        if self.dtype != torch.float16:
+        if not self.scaled:
             (gradient,) = torch.autograd.grad(embeddings, images, direction)
             return _marked(gradient.mean(1), direction)
 
-        largest = direction.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny)
+        # An infinite gradient, marked in the end, must not spoil the scales of the others.
+        bounded = direction.nan_to_num(0, 0, 0)
+        largest = bounded.abs().amax(1).clamp(min=SMALLEST_DIRECTION)
         scale = (LARGEST_DIRECTION / largest).log2().floor().exp2()
         while True:
-            scaled = (direction * scale[:, None]).to(self.dtype)
+            scaled = (bounded * scale[:, None]).to(self.dtype)
             (gradient,) = torch.autograd.grad(embeddings, images, scaled, retain_graph=True)
             mean = gradient.mean(1, dtype=self.score_dtype)
             if mean.isfinite().all() or scale.max() * largest.max() < SMALLEST_SCALE:
