@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from lossprint import build
 from lossprint.files import whole_file
 from lossprint.models.embedder import Embedder
-from lossprint.runs.provenance import IMMATERIAL, differences, git_commit, package_versions
+from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
 from lossprint.runs.tracker import log_training_files, track_training
 from lossprint.sweep import current_job
@@ -134,7 +134,7 @@ def held_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     if not (folder / "run.json").exists():
         return None
     record = load_record(folder)
-    changed = differences(record.config(), config, ignore=IMMATERIAL | {"num_classes"})
+    changed = differences(record.config(), config, ignore=immaterial(config) | {"num_classes"})
     if config["force"] or (changed and record.status == "failed"):
         for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
             path.unlink()

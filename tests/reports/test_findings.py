@@ -86,8 +86,8 @@ def test_observations_name_the_extremes(evidence):
     (moves,) = about(evidence, "interventions")
     assert moves.text == (
         "Changing only background colour value moves the embedding most (100% of the distance "
-        "between unrelated pictures), changing only model least (25%). Another car moves it less than "
-        "does another background colour value, colour hue and rotation z."
+        "between unrelated pictures), changing only model least (25%). Another car moves it less "
+        "than does another background colour value, colour hue and rotation z."
     )
 
 

@@ -76,6 +76,7 @@ def test_runs_that_differ_in_the_loss_alone_are_comparable(tmp_path):
     [
         ({"model": {"name": "resnet50", "embedding_size": 128}}, "model.name: resnet18 → resnet50"),
         ({"probe": {"folder": "data/probe", "size": 96}}, "probe.size: 64 → 96"),
+        ({"probe": {"folder": "my/own", "size": 64}}, "probe.folder: data/probe → my/own"),
         ({"data_fingerprint": "d1"}, "data: d0 → d1"),
     ],
 )
@@ -84,6 +85,17 @@ def test_what_differs_is_said(tmp_path, changes, difference):
     assert found == (
         f"sweep/arcface-fold0-seed0 differs from sweep/triplet-fold0-seed0 in {difference}"
     )
+
+
+def test_a_rendered_probe_set_may_lie_anywhere(tmp_path):
+    here, there = (
+        {"probe": {"folder": f"{place}/probe", "size": 64, "render": {"count": 240, "seed": 1}}}
+        for place in ("data", "/scratch")
+    )
+    assert obstacles([record(tmp_path, **here), record(tmp_path, "arcface", **there)]) == []
+    there["probe"]["render"]["seed"] = 2
+    (found,) = obstacles([record(tmp_path, **here), record(tmp_path, "margin", **there)])
+    assert found.endswith("in probe.render.seed: 1 → 2")
 
 
 def test_another_training_is_a_caution_and_no_obstacle(tmp_path):

@@ -40,6 +40,12 @@ IMMATERIAL = frozenset(
 """Dotted names of settings that change where, how loudly or how often, but not what is trained."""
 
 
+def immaterial(config: Mapping[str, Any]) -> frozenset[str]:
+    """`IMMATERIAL` for a configuration: settings of a rendered set say what its folder holds."""
+    rendered = (config.get("probe") or {}).get("render") is not None
+    return IMMATERIAL | {"probe.folder"} if rendered else IMMATERIAL
+
+
 def package_versions(packages: Collection[str] = PACKAGES) -> dict[str, str]:
     """Give the versions of Python and of those packages that are installed."""
     versions = {"python": platform.python_version()}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from lossprint.runs.provenance import differences
+from lossprint.runs.provenance import differences, immaterial
 from lossprint.runs.record import RunRecord
 
 MUST_AGREE = ("model", "probe")
@@ -30,9 +30,10 @@ def _against_first(
         return []
     first, rest = records[0], records[1:]
     expected = _sections(first, sections)
+    ignored = immaterial(first.config())
     found = []
     for record in rest:
-        changed = differences(expected, _sections(record, sections), ignore=())
+        changed = differences(expected, _sections(record, sections), ignore=ignored)
         if fingerprint and record.data_fingerprint != first.data_fingerprint:
             changed.append(f"data: {first.data_fingerprint} → {record.data_fingerprint}")
         if changed:
