@@ -1,15 +1,15 @@
 """Saliency maps: this package against a plain loop and against Captum, interleaved.
 
-    python benchmarks/saliency.py [--model bn_inception] [--images 4] [--output FILE.md]
+    python benchmarks/saliency.py [--model bn_inception] [--images 8] [--output FILE.md]
 
 The plain loop is the published way: one image at a time, all its noisy copies in one batch,
 `backward` with the parameters' gradients on. Captum's NoiseTunnel averages over the same number of
 copies, with noise of its own (it takes an absolute standard deviation and the absolute value of
 each channel first), so it is a peer in speed alone. Weights are random, which changes no timing;
 batch normalization has the statistics of the images, as after training. Every way first maps one
-image that does not count; then the ways take turns on two images at a time. Wall time and processor
-time are both given: on a shared machine the second is the steadier. Memory is that of a process of
-its own for each way.
+image that does not count; then the ways take turns on four images at a time. Wall time and
+processor time are both given: on a shared machine the second is the steadier. Memory is that of a
+process of its own for each way.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from lossprint.saliency.preparation import fast_dtypes
 
 LEVEL, PERCENTILE = 0.15, 99.0
 
-TURN = 2
+TURN = 4
 """Images that a way maps before it is the next one's turn."""
 
 
@@ -134,7 +134,7 @@ def alone(way: Callable[[slice], Tensor]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bn_inception")
-    parser.add_argument("--images", type=int, default=4)
+    parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--size", type=int, default=227)
     parser.add_argument("--output", type=Path)

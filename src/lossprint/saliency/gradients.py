@@ -176,11 +176,11 @@ def _summed_gradients(
     copies = []
     for row in rows:
         image, noise = images[row], draws(row)
-        # By name: a double 0-d tensor times float32 draws would be rounded to float32.
         dtype = torch.promote_types(image.dtype, noise.dtype)
         image, noise = image.to(noise.device, dtype), noise.to(dtype)
-        copies.append(image + noise_level * (image.max() - image.min()) * noise)
-    gradients = batches(torch.cat(copies))
+        deviation = float(noise_level * (image.max() - image.min()))
+        copies.append(torch.add(image, noise, alpha=deviation))
+    gradients = batches(torch.cat(copies) if len(copies) > 1 else copies[0])
     return gradients.abs().unflatten(0, (len(rows), -1)).sum(1)
 
 
