@@ -21,7 +21,8 @@ class InputGradient:
 
     The score and its gradient at the embedding are always of at least single precision. Where
     `scaled`, each copy's gradient is scaled by a power of two on its way down and back at the end,
-    so that small gradients do not vanish; where one overflows, all are scaled down and repeated.
+    so that small gradients do not vanish; where one overflows float16, all are scaled down and
+    repeated.
 
     Args:
         network: frozen, images [M, C, H, W] to embeddings [M, D].
@@ -68,11 +69,16 @@ class InputGradient:
         bounded = direction.nan_to_num(0, 0, 0)
         largest = bounded.abs().amax(1).clamp(min=SMALLEST_DIRECTION)
         scale = (LARGEST_DIRECTION / largest).log2().floor().exp2()
+        may_overflow = self.dtype == torch.float16
         while True:
             scaled = (bounded * scale[:, None]).to(self.dtype)
-            (gradient,) = torch.autograd.grad(embeddings, images, scaled, retain_graph=True)
+            (gradient,) = torch.autograd.grad(embeddings, images, scaled, retain_graph=may_overflow)
             mean = gradient.mean(1, dtype=self.score_dtype)
-            if mean.isfinite().all() or scale.max() * largest.max() < SMALLEST_SCALE:
+            if (
+                not may_overflow
+                or mean.isfinite().all()
+                or scale.max() * largest.max() < SMALLEST_SCALE
+            ):
                 return _marked(mean / scale[:, None, None], direction)
             scale = scale / 64
 
