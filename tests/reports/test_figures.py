@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -130,6 +132,18 @@ def test_png_and_svg_are_written_and_the_same_figure_is_the_same_file(evidence, 
     assert svg.read_text().lstrip().startswith("<?xml")
     assert png.read_bytes() == other_png.read_bytes()
     assert svg.read_bytes() == other_svg.read_bytes()
+
+
+def test_a_page_carries_drawings_as_they_are_and_photographs_small(tmp_path):
+    coarse = np.random.default_rng(0).uniform(0, 255, (12, 16, 3)).astype(np.uint8)
+    smooth = Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
+    smooth.save(tmp_path / "picture.png")
+    drawing = figures.web_picture(tmp_path / "picture.png", photographs=False)
+    photograph = figures.web_picture(tmp_path / "picture.png", photographs=True)
+    np.testing.assert_array_equal(Image.open(io.BytesIO(drawing)).convert("RGB"), smooth)
+    shown = np.asarray(Image.open(io.BytesIO(photograph)).convert("RGB"), float)
+    assert np.abs(shown - np.asarray(smooth)).mean() < 3
+    assert len(photograph) < len(drawing) / 4
 
 
 def test_names_are_written_out():

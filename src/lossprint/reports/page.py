@@ -21,12 +21,12 @@ _GLYPHS = {"o": "●", "s": "■", "X": "✖"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG with what a reader who cannot see it should know, and the section it stands in."""
+    """A WebP with what a reader who cannot see it should know, and the section it stands in."""
 
     section: str
     caption: str
     alternative: str
-    png: bytes
+    webp: bytes
     wide: bool = False
 
 
@@ -115,8 +115,8 @@ def _sort_key(value: object) -> str:
     return str(value)
 
 
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _data_uri(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
 
 
 def _resource(name: str) -> str:

@@ -107,7 +107,8 @@ def write_report(
         png, _ = figures.save_figure(drawn.figure, folder / "figures" / drawn.name)
         paths[drawn.name] = png
         caption = drawn.caption[:1].upper() + drawn.caption[1:]
-        pictures.append(Picture(drawn.section, caption, caption, png.read_bytes(), wide=drawn.wide))
+        webp = figures.web_picture(png, photographs=drawn.section == "galleries")
+        pictures.append(Picture(drawn.section, caption, caption, webp, wide=drawn.wide))
     told = findings(evidence, alpha=alpha)
     verdict = answer(evidence, alpha=alpha)
     page = folder / "report.html"

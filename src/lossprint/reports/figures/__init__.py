@@ -6,7 +6,7 @@ from lossprint.reports.figures.distributions import pair_distributions
 from lossprint.reports.figures.galleries import gallery_figure
 from lossprint.reports.figures.heatmaps import clustered_pairs, pairs_by_family, property_heatmap
 from lossprint.reports.figures.loss_map import classical_mds, loss_map
-from lossprint.reports.figures.saving import png_bytes, save_figure
+from lossprint.reports.figures.saving import save_figure, web_picture
 
 __all__ = [
     "classical_mds",
@@ -15,9 +15,9 @@ __all__ = [
     "loss_map",
     "pair_distributions",
     "pairs_by_family",
-    "png_bytes",
     "property_heatmap",
     "region_shares",
     "save_figure",
     "training_curves",
+    "web_picture",
 ]
