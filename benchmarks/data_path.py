@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from publishing import add_output, publish
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -157,9 +158,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a path in a round")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).parent / "results" / "data_path.md"
-    )
+    add_output(parser)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         photos = Path(temporary) / "photos"
@@ -170,10 +169,7 @@ def main() -> None:
         index = ImageIndex(photos, tuple(files), labels, tuple(folders))
         store = open_store(Path(temporary) / "decoded", index, SHORT_SIDE)
         results = measure(photos, store, arguments.rounds, arguments.seconds)
-    text = report(results, arguments.photos)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(text)
-    print(text)
+    publish(report(results, arguments.photos), arguments.output)
 
 
 if __name__ == "__main__":

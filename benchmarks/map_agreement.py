@@ -11,15 +11,14 @@ import os
 import platform
 import resource
 import time
-from pathlib import Path
 from statistics import median
 
 import numba
 import numpy as np
 import scipy
 import torch
+from publishing import add_output, publish
 
-from lossprint.files import whole_file
 from lossprint.saliency import map_agreement
 
 ROUNDS, IMAGES_A_PAIR = 3, 25
@@ -43,7 +42,7 @@ def main() -> None:
     parser.add_argument("--models", type=int, default=15)
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--size", type=int, default=227)
-    parser.add_argument("--output", type=Path)
+    add_output(parser)
     options = parser.parse_args()
 
     random = np.random.default_rng(0)
@@ -91,11 +90,7 @@ def main() -> None:
         f"`python benchmarks/map_agreement.py --models {options.models} --images "
         f"{options.images} --size {options.size}`",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.output:
-        with whole_file(options.output) as temporary:
-            temporary.write_text(text)
+    publish("\n".join(lines), options.output)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numba
 import numpy as np
+from publishing import add_output, publish
 
-from lossprint.files import whole_file
 from lossprint.metrics import property_precision
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", type=int, default=20_000)
     parser.add_argument("--large", type=int, default=100_000)
-    parser.add_argument("--output", type=Path)
+    add_output(parser)
     parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--beside-torch", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -178,11 +178,7 @@ def main() -> None:
         "",
         f"`python benchmarks/nr_precision.py --small {options.small} --large {options.large}`",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.output:
-        with whole_file(options.output) as temporary:
-            temporary.write_text(text)
+    publish("\n".join(lines), options.output)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Images per second and their noise: `python benchmarks/rendering.py`, about five minutes.
+"""Images per second and their noise: `python benchmarks/rendering.py`, about six minutes.
 
 For each size: the samples per pixel that the default noise target takes, the PSNR that they reach
 against pictures of 4,096 samples, and the rate of every variant of Mitsuba that works here, with
-as many processes as `render.py` starts. The table goes to the terminal and to
-benchmarks/results/rendering.md.
+as many processes as `render.py` starts.
 """
 
 import argparse
@@ -19,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from publishing import add_output, publish
 
-from lossprint.files import whole_file
 from lossprint.rendering.backend import VARIANTS, MitsubaBackend, workers_for
 from lossprint.rendering.noise import PILOT_SCENES, run_pilot
 from lossprint.rendering.processes import spread
@@ -29,7 +28,6 @@ from lossprint.rendering.sampling import Scene, Scenes
 from lossprint.rendering.specification import DEFAULT_NOISE_DB, SetSpecification, specify
 from lossprint.rendering.studio import RenderedFrame, Studio, open_studio
 
-RESULTS = Path(__file__).parent / "results" / "rendering.md"
 SIZES = (64, 128, 227)
 REFERENCE_SAMPLES = 4096
 # The reference is the mean of pictures with these many samples: they are spread over the cores,
@@ -53,11 +51,9 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--reference-samples", type=int, default=REFERENCE_SAMPLES)
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_RATE)
+    add_output(parser)
     options = parser.parse_args()
-    table = measure(options.sizes, options.reference_samples, options.seconds)
-    print(table, end="")
-    with whole_file(RESULTS) as temporary:
-        temporary.write_text(table, encoding="utf-8")
+    publish(measure(options.sizes, options.reference_samples, options.seconds), options.output)
 
 
 def measure(sizes: Iterable[int], reference_samples: int, seconds: float) -> str:

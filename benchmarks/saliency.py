@@ -24,9 +24,9 @@ from pathlib import Path
 import captum
 import torch
 from captum.attr import NoiseTunnel, Saliency
+from publishing import add_output, publish
 from torch import Tensor, nn
 
-from lossprint.files import whole_file
 from lossprint.models.backbones import build_backbone
 from lossprint.saliency import map_agreement, saliency_maps
 from lossprint.saliency.normalization import clip_to_percentile
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--samples", type=int, default=50)
     parser.add_argument("--size", type=int, default=227)
-    parser.add_argument("--output", type=Path)
+    add_output(parser)
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -190,11 +190,7 @@ def main() -> None:
         f"`python benchmarks/saliency.py --model {options.model} --images {options.images} "
         f"--samples {options.samples} --size {options.size}`",
     ]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.output:
-        with whole_file(options.output) as temporary:
-            temporary.write_text(text)
+    publish("\n".join(lines), options.output)
 
 
 if __name__ == "__main__":
