@@ -155,6 +155,27 @@ def test_too_few_designs_are_refused_before_rendering(small_world):
     assert not (small_world / "never").exists()
 
 
+@pytest.mark.parametrize(
+    ("render", "missing"),
+    [
+        ("null", r"none/samples\.csv is missing"),
+        ("{designs: 16, frames_per_design: 2, seed: 0}", r"weights\.pth"),
+    ],
+)
+def test_files_are_looked_for_before_weights_and_weights_before_rendering(
+    small_world, tmp_path, render, missing
+):
+    with pytest.raises(FileNotFoundError, match=missing):
+        run(
+            small_world,
+            "sweep=bad",
+            f"data.render={render}",
+            f"data.source.root={tmp_path}/none",
+            f"model.weights={tmp_path}/weights.pth",
+        )
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("store", ["true", "false"])
 def test_an_unreadable_image_is_named_before_training(store, small_world, tmp_path, monkeypatch):
     shutil.copytree(small_world / "world", tmp_path / "world")

@@ -30,7 +30,7 @@ from lossprint.runs.cache import content_key
 from lossprint.runs.provenance import git_commit, package_versions
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import find_runs, newest_sweep
-from lossprint.runs.tracker import Tracker, open_tracker
+from lossprint.runs.tracker import TrackedRun, Tracker, open_tracker
 from lossprint.studies.analysis import Analysis, Progress, analyse
 from lossprint.studies.comparability import cautions, obstacles
 from lossprint.studies.probe_features import kept_for_another_set
@@ -155,15 +155,15 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
     moved = intervention_set(first, probe, settings.intervention_scenes)
     name = config["name"] or report_name(used)
     folder = Path(config["output_root"]) / "analysis" / name
-    with open_tracker(
-        config["logger"],
+    tracked = TrackedRun(
         folder=folder,
         name=name,
         group=used[0].sweep,
         job_type="analysis",
         tags=sorted({record.loss for record in used}),
         config={"study": settings.described(), "runs": [record.name for record in used]},
-    ) as tracker:
+    )
+    with open_tracker(config["logger"], tracked) as tracker:
         tracker.use(used)
         with _shown(console) as progress:
             analysis = analyse(

@@ -95,8 +95,12 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
         return held
     check_writable(folder, required_bytes=500_000_000)
     started = time.perf_counter()
-    network = build.embedder(config)  # names a wrong backbone before anything is rendered
-    images = build.partition(config)
+    # First what fails soonest: files are looked for in no time, weights may have to be downloaded,
+    # and rendering takes longest.
+    if config["data"].get("render") is None:
+        images, network = build.partition(config), build.embedder(config)
+    else:
+        network, images = build.embedder(config), build.partition(config)
     record = held or RunRecord(
         folder=folder,
         loss=loss,

@@ -20,6 +20,7 @@ from wandb.proto import wandb_internal_pb2
 from lossprint.runs import tracking
 from lossprint.runs.record import RunRecord, load_record, run_folder
 from lossprint.runs.tracker import (
+    TrackedRun,
     Tracker,
     check_logger,
     log_training_files,
@@ -369,15 +370,15 @@ def test_online_run_logs_what_an_analysis_needs(
 
 
 def test_analysis_runs_are_of_their_own_type(tmp_path: Path) -> None:
-    with open_tracker(
-        LOGGER,
+    run = TrackedRun(
         folder=tmp_path / "analysis",
         name="first",
         group="first",
         job_type="analysis",
         tags=("analysis",),
         config={},
-    ) as tracker:
+    )
+    with open_tracker(LOGGER, run) as tracker:
         tracker.log_table("retrieval", pd.DataFrame({"loss": ["triplet"]}, index=[7]))
     found = read_back(tmp_path / "analysis")
     assert found.run.job_type == "analysis"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,22 +71,11 @@ def check_logger(logger: Mapping[str, Any]) -> None:
         raise ValueError(f"logger.project={project!r} must be the name of a project")
 
 
-@contextmanager
-def open_tracker(
-    logger: Mapping[str, Any],
-    *,
-    folder: Path,
-    name: str,
-    group: str,
-    job_type: str,
-    tags: Sequence[str],
-    config: Mapping[str, Any],
-    path: str | None = None,
-) -> Iterator[Tracker]:
-    """Open what a `logger` configuration names, and close it whatever happens.
+@dataclass(frozen=True)
+class TrackedRun:
+    """What a tracker calls a run.
 
-    Args:
-        logger: `name` "wandb", "csv" or "none"; for W&B `project`, `entity` and `mode` too.
+    Attributes:
         folder: where an offline run is kept.
         name: of the run.
         group: that the run belongs to, e.g. its sweep.
@@ -94,22 +84,31 @@ def open_tracker(
         config: resolved, in plain containers.
         path: of the tracked run that is continued; None begins a new one.
     """
+
+    folder: Path
+    name: str
+    group: str
+    job_type: str
+    tags: Sequence[str]
+    config: Mapping[str, Any]
+    path: str | None = None
+
+
+@contextmanager
+def open_tracker(logger: Mapping[str, Any], run: TrackedRun) -> Iterator[Tracker]:
+    """Open what a `logger` configuration names, and close it whatever happens.
+
+    Args:
+        logger: `name` "wandb", "csv" or "none"; for W&B `project`, `entity` and `mode` too.
+        run: what is tracked.
+    """
     check_logger(logger)
     if logger["name"] != "wandb":
         yield Tracker()
         return
     from lossprint.runs.tracking import wandb_tracker  # importing W&B takes a second
 
-    with wandb_tracker(
-        logger,
-        folder=folder,
-        name=name,
-        group=group,
-        job_type=job_type,
-        tags=tags,
-        config=config,
-        path=path,
-    ) as tracker:
+    with wandb_tracker(logger, run) as tracker:
         yield tracker
 
 
@@ -118,8 +117,7 @@ def track_training(
     record: RunRecord, logger: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[Tracker]:
     """Open a tracker for a training run: grouped by sweep, tagged with its family and loss."""
-    with open_tracker(
-        logger,
+    run = TrackedRun(
         folder=record.folder,
         name=record.name,
         group=record.sweep,
@@ -127,7 +125,8 @@ def track_training(
         tags=(record.family, record.loss),
         config={**config, "data_fingerprint": record.data_fingerprint},
         path=record.wandb,
-    ) as tracker:
+    )
+    with open_tracker(logger, run) as tracker:
         yield tracker
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rich import get_console
 
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
-from lossprint.runs.tracker import ARTIFACT_TYPE, Tracker
+from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -106,24 +106,14 @@ class WandbTracker(Tracker):
 
 
 @contextmanager
-def wandb_tracker(
-    logger: Mapping[str, Any],
-    *,
-    folder: Path,
-    name: str,
-    group: str,
-    job_type: str,
-    tags: Sequence[str],
-    config: Mapping[str, Any],
-    path: str | None = None,
-) -> Iterator[Tracker]:
+def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tracker]:
     """Open a W&B run and close it whatever happens, with exit code 1 after an exception.
 
     Offline no connection is opened, and one line tells how to sync. If the server cannot be
     reached the run is kept offline. Source code, console output and the machine's description are
     not sent; a running online run sends the usage of the processors.
 
-    Args, raises: as `lossprint.runs.tracker.open_tracker`.
+    Args, raises: as those of `lossprint.runs.tracker.open_tracker`.
     """
     settings = wandb.Settings(
         silent=True,
@@ -142,17 +132,17 @@ def wandb_tracker(
     arguments: dict[str, Any] = {
         "entity": logger.get("entity"),
         "project": logger["project"],
-        "dir": str(folder),
-        "name": name,
-        "group": group,
-        "job_type": job_type,
-        "tags": [tag[:64] for tag in tags],
-        "config": dict(config),
-        "id": path.rsplit("/", 1)[-1] if path else None,
-        "resume": "allow" if path else None,
+        "dir": str(tracked.folder),
+        "name": tracked.name,
+        "group": tracked.group,
+        "job_type": tracked.job_type,
+        "tags": [tag[:64] for tag in tracked.tags],
+        "config": dict(tracked.config),
+        "id": tracked.path.rsplit("/", 1)[-1] if tracked.path else None,
+        "resume": "allow" if tracked.path else None,
         "reinit": "finish_previous",
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    tracked.folder.mkdir(parents=True, exist_ok=True)
     run = _begin(arguments, settings, mode)
     online = not run.offline
     tracker = WandbTracker(run, online=online)
