@@ -1,5 +1,7 @@
 """Rewritings of traced networks: what they find, and that networks stay what they were."""
 
+import gc
+import weakref
 from collections import Counter
 
 import pytest
@@ -122,3 +124,14 @@ def test_double_precision_keeps_its_own_convolutions() -> None:
     block = seeded(_Block()).double().requires_grad_(False)
     rewritten = folded(block, IMAGES.double(), torch.float64)
     assert not any(isinstance(module, FusedConvolution) for module in rewritten.modules())
+
+
+def test_a_rewritten_network_is_freed_with_its_last_user() -> None:
+    gc.disable()
+    try:
+        network = folded(seeded(_Block()).requires_grad_(False), IMAGES, torch.float32)
+        parts = [weakref.ref(module) for module in network.modules()]
+        del network
+        assert not any(part() for part in parts)
+    finally:
+        gc.enable()

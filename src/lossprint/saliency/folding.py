@@ -47,6 +47,9 @@ def folded(network: nn.Module, example: Tensor, gradients: torch.dtype) -> nn.Mo
         project_before_average(graph)
         fuse_convolutions(graph, quantize=gradients == torch.int8)
     _replace_first_convolutions(graph)
+    # A graph and its module hold each other: with their weights they would stay in memory until
+    # the garbage collector finds them, one network after the other.
+    traced.graph.owning_module = graph.graph.owning_module = None
     rewritten = graph.requires_grad_(False).eval().to(memory_format=torch.channels_last)
     with torch.no_grad():
         difference = (rewritten(example) - expected).abs().max()
