@@ -171,12 +171,13 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
             )
         evidence = Evidence(**analysis.tables)
         galleries = [Gallery(**fields) for fields in analysis.galleries]
+        losses = len({record.loss for record in used if record.family != "control"})
         report = write_report(
             folder,
             evidence,
             title="Losses compared",
-            subtitle=f"{name}: {len({record.loss for record in used})} losses, {len(used)} runs, "
-            f"{len(probe)} probe images, study “{settings.name}”",
+            subtitle=f"{name}: {losses} losses, {len(used)} runs, {len(probe)} probe images, "
+            f"study “{settings.name}”",
             galleries=galleries,
             methods=methods(analysis, probe, settings, notes),
             significant=settings.properties.significant,

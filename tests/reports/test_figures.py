@@ -1,8 +1,11 @@
 import io
+from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
 from PIL import Image
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist, squareform
@@ -36,6 +39,33 @@ def test_mds_refuses_what_is_no_distance_matrix():
         figures.classical_mds(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="finite"):
         figures.classical_mds(np.full((2, 2), np.nan))
+
+
+def test_names_on_a_map_of_losses_do_not_overlap():
+    rng = np.random.default_rng(0)
+    points = np.vstack([rng.normal(0, 0.01, (12, 3)), rng.normal(0, 0.2, (4, 3))])
+    distances = squareform(pdist(points))
+    names = [f"{'long ' * (i % 4)}name {i}" for i in range(16)]
+    rows = [
+        {
+            "loss_a": names[i], "family_a": "ranking",
+            "loss_b": names[j], "family_b": "ranking",
+            "correlation": 1 - distances[i, j],
+        }
+        for i in range(16) for j in range(i, 16)
+    ]  # fmt: skip
+    figure = figures.loss_map(pd.DataFrame(rows), "correlation", title="map")
+    figure.draw_without_rendering()
+    boxes = [
+        Text.get_window_extent(text)  # without the line to its point
+        for text in figure.axes[0].texts
+        if isinstance(text, Annotation) and text.get_text()
+    ]
+    assert len(boxes) == 16
+    for one, other in combinations(boxes, 2):
+        apart = max(one.x0 - other.x1, other.x0 - one.x1, one.y0 - other.y1, other.y0 - one.y1)
+        assert apart >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
 
 
 def test_heatmap_by_family_groups_losses(evidence):

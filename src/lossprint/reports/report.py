@@ -24,6 +24,9 @@ SECTIONS = {
     "training": "While it trains",
 }
 
+MANY_LOSSES = 8
+"""With more of them a table of losses × losses needs the whole width to be read."""
+
 _TABLES = {
     "retrieval": ("retrieval", "Retrieval: mean over runs [95 % interval], best loss first"),
     "map_correlation": (
@@ -188,6 +191,8 @@ def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
     ):
         if by_loss.empty:
             continue
+        losses = {*by_loss["loss_a"], *by_loss["loss_b"]}
+        wide = len(losses) > MANY_LOSSES
         name = f"{noun} {called}"
         title = f"{noun.capitalize()} {called}"
         yield _Drawn(
@@ -202,9 +207,9 @@ def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
             f"{title}, losses grouped by family; the diagonal compares runs of one loss and is "
             "empty where there is one run.",
             figures.pairs_by_family(by_loss, measure, title=f"{title}, by family"),
+            wide=wide,
         )
         matrix = by_loss[by_loss["loss_a"] != by_loss["loss_b"]]
-        losses = {*matrix["loss_a"], *matrix["loss_b"]}
         if len(losses) < 3 or matrix[measure].isna().any():
             continue
         yield _Drawn(
@@ -212,6 +217,7 @@ def _draw_pairs(evidence: Evidence) -> Iterable[_Drawn]:
             section,
             f"{title}, losses in the order of average-linkage clustering on 1 − {called}.",
             figures.clustered_pairs(by_loss, measure, title=f"{title}, clustered"),
+            wide=wide,
         )
         yield _Drawn(
             f"{noun}_{measure}_map",

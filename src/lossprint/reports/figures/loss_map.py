@@ -85,36 +85,51 @@ def loss_map(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figure:
         axes.legend(frameon=False, fontsize=8, loc="best")
         axes.set_aspect("equal", adjustable="datalim")
         axes.margins(0.22)
-        _name_points(axes, points, [readable(loss) for loss in matrix.index])
         axes.grid(alpha=0.25)
         axes.set_xlabel(f"near = alike; the plane carries {carried:.0%} of the squared distances")
         axes.set_title(title, loc="left")
+        _name_points(figure, axes, points, [readable(loss) for loss in matrix.index])
     return figure
 
 
-def _name_points(axes: Axes, points: np.ndarray, names: list[str]) -> None:
-    """Write each name beside its point, moved up or down until no two names overlap."""
-    axes.figure.canvas.draw()
+def _name_points(figure: Figure, axes: Axes, points: np.ndarray, names: list[str]) -> None:
+    """Write each name right or left of its point, moved up until no two names overlap.
+
+    Comes last: whatever else changed the layout would move the points away from their names.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     pixels = axes.transData.transform(points)
-    line, character = (size * axes.figure.dpi / 72 for size in (11.0, 5.0))
+    line, character = (size * figure.dpi / 72 for size in (11.0, 5.0))
+    inside = axes.get_window_extent()
     leader = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.6}
     placed: list[tuple[float, float, float]] = []
     for index in np.lexsort((pixels[:, 0], pixels[:, 1])):
-        left, wanted = pixels[index, 0] + line, pixels[index, 1]
-        right, height = left + character * len(names[index]), wanted
-        for other_left, other_right, other_height in placed:
-            if left < other_right and other_left < right and height - other_height < line:
-                height = max(height, other_height + line)
-        placed.append((left, right, height))
+        x, y = pixels[index]
+        width = character * len(names[index])
+        sides = [left for left in (x + line, x - line - width) if left + width <= inside.x1]
+        height, left = min(
+            ((_free_height(placed, left, left + width, y, line), left) for left in sides),
+            key=lambda place: place[0],
+        )
+        placed.append((height, left, left + width))
         axes.annotate(
             names[index],
             points[index],
-            xytext=(
-                (left - pixels[index, 0]) / axes.figure.dpi * 72,
-                (height - wanted) / axes.figure.dpi * 72,
-            ),
+            xytext=((left - x) / figure.dpi * 72, (height - y) / figure.dpi * 72),
             textcoords="offset points",
             fontsize=8,
             va="center",
-            arrowprops=leader if height > wanted else None,
+            arrowprops=leader if height > y else None,
         )
+
+
+def _free_height(
+    placed: list[tuple[float, float, float]], left: float, right: float, wanted: float, line: float
+) -> float:
+    """The least height from `wanted` on where no name (height, left, right) is in the way."""
+    height = wanted
+    for taken, other_left, other_right in sorted(placed):
+        if left < other_right and other_left < right and abs(height - taken) < line:
+            height = taken + line
+    return height
