@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossprint.saliency.matrix_products import RightFactors
 from lossprint.saliency.pixel_rows import pixel_rows
 
 A, B = 0.75, 1.5
@@ -82,7 +83,7 @@ class WinogradConvolution:
         outputs, inputs = weight.shape[:2]
         both = torch.kron(WEIGHTS, WEIGHTS).float()  # [36, 9]
         taps = weight.permute(2, 3, 1, 0).reshape(9, inputs * outputs)
-        self.weights = (both @ taps).view(36, inputs, outputs)
+        self.weights = RightFactors((both @ taps).view(36, inputs, outputs))
         self.bias = (torch.zeros(outputs) if bias is None else bias).numpy()
         self.padding = padding
         self.relu = relu
@@ -95,14 +96,14 @@ class WinogradConvolution:
             opened: [N, C, H, W]; where it is not positive, `images` count as zero.
         """
         count, _, height, width = images.shape
-        _, inputs, outputs = self.weights.shape
+        _, inputs, outputs = self.weights.matrices.shape
         grow = 2 * self.padding - 2
         result = torch.empty(
             (count, outputs, height + grow, width + grow), memory_format=torch.channels_last
         )
         across, down = (-(-size // TILE) for size in result.shape[2:])
         tiles = count * across * down
-        blocks = -(-tiles * 36 * (inputs + outputs) // max(BLOCK, self.weights.numel()))
+        blocks = -(-tiles * 36 * (inputs + outputs) // max(BLOCK, self.weights.matrices.numel()))
         size = -(-tiles // blocks)
         spread, products = torch.empty(36, size, inputs), torch.empty(36, size, outputs)
         source = pixel_rows(images)
@@ -114,7 +115,7 @@ class WinogradConvolution:
                 source, mask, spread.numpy(), first, last, (height, width), (across, down),
                 self.padding,
             )  # fmt: skip
-            torch.bmm(spread, self.weights, out=products)
+            self.weights.multiply(spread, products)
             _put_together(
                 products.numpy(), self.bias, target, first, last, (across, down), self.relu
             )
