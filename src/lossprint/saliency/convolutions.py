@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from lossprint.saliency.laid_out import LaidOut
 from lossprint.saliency.pixel_rows import gated
 from lossprint.saliency.quantized import QuantizedConvolution, quantized
 from lossprint.saliency.scattering import scatter, tap_weights
@@ -66,7 +67,7 @@ def _gradient_convolution(
 
 
 class _Direct:
-    """oneDNN's convolution, with weights laid out for it beforehand."""
+    """oneDNN's convolution, with its weights laid out beforehand."""
 
     def __init__(
         self,
@@ -78,12 +79,16 @@ class _Direct:
         relu: bool,
     ) -> None:
         self.geometry = list(padding), list(stride), [1, 1], 1
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *self.geometry)
+        self.weights = LaidOut(
+            lambda shape: torch.ops.mkldnn._reorder_convolution_weight(
+                weight, *self.geometry, shape
+            )
+        )
         self.bias = bias
         self.relu = "relu" if relu else "none"
 
     def __call__(self, maps: Tensor) -> Tensor:
+        maps = maps.contiguous(memory_format=torch.channels_last)
         return torch.ops.mkldnn._convolution_pointwise(
-            maps.contiguous(memory_format=torch.channels_last),
-            self.weight, self.bias, *self.geometry, self.relu, [], "",
-        )  # fmt: skip
+            maps, self.weights.of(maps), self.bias, *self.geometry, self.relu, [], ""
+        )

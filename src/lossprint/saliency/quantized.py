@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossprint.saliency.laid_out import LaidOut
 from lossprint.saliency.pixel_rows import empty_maps, pixel_rows
 
 ZERO = 128
@@ -35,12 +36,17 @@ class QuantizedConvolution:
         codes = (weight / self.scales.view(-1, 1, 1, 1)).round().to(torch.int8)
         self.zeros = torch.zeros(len(weight), dtype=torch.int64)
         self.geometry = [1, 1], list(padding), [1, 1], 1
-        self.weight = torch.ops.onednn.qconv_prepack(codes, self.scales, 1.0, ZERO, *self.geometry)
+        self.weights = LaidOut(
+            lambda shape: torch.ops.onednn.qconv_prepack(
+                codes, self.scales, 1.0, ZERO, *self.geometry, shape
+            )
+        )
 
     def __call__(self, codes: Tensor, scale: float) -> Tensor:
         """Codes [N, C, H, W] and their scale, see `quantized`, to float32 [N, K, H', W']."""
+        weight = self.weights.of(codes)
         return torch.ops.onednn.qconv2d_pointwise(
-            codes, scale, ZERO, self.weight, self.scales, self.zeros, None, *self.geometry,
+            codes, scale, ZERO, weight, self.scales, self.zeros, None, *self.geometry,
             1.0, 0, torch.float32, "none", [], "",
         )  # fmt: skip
 

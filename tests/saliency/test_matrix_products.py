@@ -1,0 +1,56 @@
+"""Batches of small matrix products against double precision, and weights laid out by shape."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lossprint.saliency import matrix_products
+from lossprint.saliency.laid_out import LaidOut
+from lossprint.saliency.matrix_products import RightFactors
+
+
+def draw(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("columns", [32, 64, 96, 128, 7])
+@pytest.mark.parametrize("rows", [1, 5, 6, 7, 12, 31])
+@pytest.mark.parametrize("depth", [1, 3, 64])
+def test_products_are_those_of_matrices(rows: int, depth: int, columns: int) -> None:
+    left, right = draw(3, rows, depth, seed=0), draw(3, depth, columns, seed=1)
+    out = torch.full((3, rows, columns), torch.nan)
+    RightFactors(right).multiply(left, out)
+    expected = left.double() @ right.double()
+    torch.testing.assert_close(out, expected.float(), atol=1e-5, rtol=0)
+
+
+def test_other_processors_and_widths_take_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert RightFactors(draw(1, 4, 64, seed=0)).panels is None
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert RightFactors(draw(1, 4, 40, seed=0)).panels is None
+    factors = RightFactors(draw(1, 4, 64, seed=0))
+    assert factors.panels is not None
+    monkeypatch.setattr(matrix_products, "_multiply", None)  # too few rows come never so far
+    factors.multiply(draw(1, 5, 4, seed=1), torch.empty(1, 5, 64))
+
+
+def test_weights_are_laid_out_once_for_each_shape_and_number_of_threads() -> None:
+    asked: list[list[int]] = []
+
+    def lay_out(shape: list[int]) -> Tensor:
+        asked.append(shape)
+        return torch.tensor(shape)
+
+    weights = LaidOut(lay_out)
+    maps = torch.empty(2, 3, 4, 5)
+    assert weights.of(maps) is weights.of(maps.clone())
+    weights.of(maps[:1])
+    assert asked == [[2, 3, 4, 5], [1, 3, 4, 5]]
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads + 1)
+        weights.of(maps)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(asked) == 3
