@@ -1,10 +1,14 @@
 """Every configuration file composes with the others into a checked training."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from lossprint import build
 
@@ -71,3 +75,22 @@ def test_an_unknown_choice_names_the_valid_ones():
 def test_published_hyperparameters_give_way_to_those_set_by_hand(monkeypatch):
     assert checked("hyperparameters=published")["loss"]["criterion"]["margin"] == 0.119
     assert checked("loss=triplet")["loss"]["criterion"]["margin"] != 0.119
+
+
+def test_a_sweep_is_named_by_its_overrides_in_words_that_need_no_quotes(monkeypatch):
+    overrides = [
+        "loss=triplet", "seed=1", "data=cub200", "model=resnet50", "trainer.max_epochs=2",
+        "+loss.optimizer={lr: 0.01}", "callbacks=retrieval", "optimizer.lr=1e-4",
+    ]  # fmt: skip
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    given = OmegaConf.create({"overrides": {"task": overrides}})
+    monkeypatch.setattr(HydraConfig, "get", lambda: given)
+    with initialize_config_dir(str(CONF), version_base=None):
+        name = compose("train", overrides).sweep
+    assert name == (
+        "cub200-resnet50+callbacks-retrieval+loss.optimizer-lr-0.01-"
+        "+optimizer.lr-1e-4+trainer.max_epochs-2"
+    )
+    (parsed,) = OverridesParser.create().parse_overrides([f"runs={name}"])
+    assert parsed.value() == name
+    assert shlex.quote(name) == name

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,10 @@ LONGEST_SWEEP_NAME = 120
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
-    """`<data>-<model>` and every other override: runs in one folder differ in loss, fold, seed."""
+    """`<data>-<model>` and every other override: runs in one folder differ in loss, fold, seed.
+
+    It has no character that a shell or Hydra wants quoted: `analyze.py runs=<name>` takes it.
+    """
     name = f"{_root_.data.name}-{_root_.model.name}"
     overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
     rest = sorted(
@@ -63,7 +66,7 @@ def sweep_name(*, _root_: DictConfig) -> str:
         if override.lstrip("+~").split("=")[0].split(".")[0] not in NOT_IN_SWEEP_NAME
         or override.startswith(("loss.", "+loss.", "data.", "+data.", "model.", "+model."))
     )
-    full = ",".join([name, *rest]).replace(os.sep, ":").replace(" ", "")
+    full = re.sub(r"[^\w.+-]+", "-", "+".join([name, *rest]))
     if len(full) <= LONGEST_SWEEP_NAME:
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]
