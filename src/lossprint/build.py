@@ -66,7 +66,7 @@ def sweep_name(*, _root_: DictConfig) -> str:
         if override.lstrip("+~").split("=")[0].split(".")[0] not in NOT_IN_SWEEP_NAME
         or override.startswith(("loss.", "+loss.", "data.", "+data.", "model.", "+model."))
     )
-    full = re.sub(r"[^\w.+-]+", "-", "+".join([name, *rest]))
+    full = re.sub(r"[^a-zA-Z0-9_.+-]+", "-", "+".join([name, *rest]))
     if len(full) <= LONGEST_SWEEP_NAME:
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]

@@ -26,8 +26,9 @@ def last(maps: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("padding", [0, 1, 2])
 @pytest.mark.parametrize("size", [(3, 3), (4, 9), (13, 6)])
-def test_winograd_is_a_convolution(size: tuple[int, int], padding: int) -> None:
-    images, weight, bias = draw(2, 5, *size), draw(7, 5, 3, 3, seed=1), draw(7, seed=2)
+@pytest.mark.parametrize("width", [7, 32])
+def test_winograd_is_a_convolution(width: int, size: tuple[int, int], padding: int) -> None:
+    images, weight, bias = draw(2, 5, *size), draw(width, 5, 3, 3, seed=1), draw(width, seed=2)
     expected = conv2d(images.double(), weight.double(), bias.double(), padding=padding)
     for relu in (False, True):
         found = WinogradConvolution(weight, bias, padding, relu=relu)(last(images))

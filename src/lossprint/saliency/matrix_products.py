@@ -23,30 +23,33 @@ PANEL = 2 * LANES
 """Columns of the right factor that lie together."""
 
 ROWS = 6
-"""Rows of a block."""
+"""Rows of a block, and the fewest that a left factor has."""
 
 
 class RightFactors:
     """Matrices [P, C, K] to be multiplied from the left, again and again.
 
     Args:
-        matrices: float32, on the processor.
+        matrices: float32, on the processor; only one layout of them is kept.
     """
 
     def __init__(self, matrices: Tensor) -> None:
-        self.matrices = matrices
-        points, depth, columns = matrices.shape
-        self.panels: NDArray[np.float32] | None = None
-        if columns % PANEL == 0 and "AVX512" in torch.backends.cpu.get_cpu_capability():
-            panels = matrices.view(points, depth, columns // PANEL, PANEL).transpose(1, 2)
-            self.panels = panels.contiguous().numpy()
+        self.shape = points, depth, columns = matrices.shape
+        self.in_panels = columns % PANEL == 0 and has_wide_registers()
+        if self.in_panels:
+            matrices = matrices.view(points, depth, columns // PANEL, PANEL).transpose(1, 2)
+        self.matrices = matrices.contiguous()
 
     def multiply(self, left: Tensor, out: Tensor) -> None:
-        """Write `left` [P, T, C] @ matrices into `out` [P, T, K]; both are contiguous."""
-        if self.panels is None or left.shape[1] < ROWS:
-            torch.bmm(left, self.matrices, out=out)
+        """Write `left` [P, T, C] @ matrices into `out` [P, T, K]; T is at least `ROWS`."""
+        if self.in_panels:
+            _multiply(left.numpy(), self.matrices.numpy(), out.numpy())
         else:
-            _multiply(left.numpy(), self.panels, out.numpy())
+            torch.bmm(left, self.matrices, out=out)
+
+
+def has_wide_registers() -> bool:
+    return "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 
 def _block(panels: int) -> Any:

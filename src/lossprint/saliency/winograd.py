@@ -18,7 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lossprint.saliency.matrix_products import RightFactors
+from lossprint.saliency.matrix_products import ROWS, RightFactors
 from lossprint.saliency.pixel_rows import pixel_rows
 
 A, B = 0.75, 1.5
@@ -96,16 +96,16 @@ class WinogradConvolution:
             opened: [N, C, H, W]; where it is not positive, `images` count as zero.
         """
         count, _, height, width = images.shape
-        _, inputs, outputs = self.weights.matrices.shape
+        points, inputs, outputs = self.weights.shape
         grow = 2 * self.padding - 2
         result = torch.empty(
             (count, outputs, height + grow, width + grow), memory_format=torch.channels_last
         )
         across, down = (-(-size // TILE) for size in result.shape[2:])
         tiles = count * across * down
-        blocks = -(-tiles * 36 * (inputs + outputs) // max(BLOCK, self.weights.matrices.numel()))
-        size = -(-tiles // blocks)
-        spread, products = torch.empty(36, size, inputs), torch.empty(36, size, outputs)
+        blocks = -(-tiles * points * (inputs + outputs) // max(BLOCK, points * inputs * outputs))
+        size = max(-(-tiles // blocks), ROWS)
+        spread, products = torch.empty(points, size, inputs), torch.empty(points, size, outputs)
         source = pixel_rows(images)
         mask = None if opened is None else pixel_rows(opened)
         target = result.permute(0, 2, 3, 1).numpy()

@@ -107,7 +107,11 @@ def _name_points(figure: Figure, axes: Axes, points: np.ndarray, names: list[str
     for index in np.lexsort((pixels[:, 0], pixels[:, 1])):
         x, y = pixels[index]
         width = character * len(names[index])
-        sides = [left for left in (x + line, x - line - width) if left + width <= inside.x1]
+        sides = [
+            left
+            for left in (x + line, x - line - width)
+            if inside.x0 <= left and left + width <= inside.x1
+        ] or [x + line]
         height, left = min(
             ((_free_height(placed, left, left + width, y, line), left) for left in sides),
             key=lambda place: place[0],
