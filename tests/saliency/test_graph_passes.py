@@ -107,7 +107,7 @@ def test_architectures_are_rewritten_as_far_as_it_applies(make, fused: int) -> N
     direction = torch.randn(result.shape, generator=torch.Generator().manual_seed(1))
     (expected,) = torch.autograd.grad(result, leaf, direction)
 
-    rewritten = folded(network, images, torch.float32)
+    rewritten = folded(network, images, result.detach(), torch.float32)
     kinds = Counter(type(module) for module in rewritten.modules())
     assert kinds[FusedConvolution] == fused
     assert kinds[nn.BatchNorm2d] == 0
@@ -122,14 +122,17 @@ def test_architectures_are_rewritten_as_far_as_it_applies(make, fused: int) -> N
 
 def test_double_precision_keeps_its_own_convolutions() -> None:
     block = seeded(_Block()).double().requires_grad_(False)
-    rewritten = folded(block, IMAGES.double(), torch.float64)
+    images = IMAGES.double()
+    rewritten = folded(block, images, block(images), torch.float64)
     assert not any(isinstance(module, FusedConvolution) for module in rewritten.modules())
 
 
 def test_a_rewritten_network_is_freed_with_its_last_user() -> None:
+    block = seeded(_Block()).requires_grad_(False)
     gc.disable()
     try:
-        network = folded(seeded(_Block()).requires_grad_(False), IMAGES, torch.float32)
+        network = folded(block, IMAGES, block(IMAGES), torch.float32)
+        del block
         parts = [weakref.ref(module) for module in network.modules()]
         del network
         assert not any(part() for part in parts)

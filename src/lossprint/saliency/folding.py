@@ -23,17 +23,18 @@ TOLERANCE = 1e-3
 """Largest difference of the embeddings, relative to their largest value, that rounding explains."""
 
 
-def folded(network: nn.Module, example: Tensor, gradients: torch.dtype) -> nn.Module:
+def folded(
+    network: nn.Module, example: Tensor, expected: Tensor, gradients: torch.dtype
+) -> nn.Module:
     """`network` with every rewriting that applies to it; the network itself where none does.
 
     Args:
         network: frozen, in evaluation mode; it is used up.
         example: images [M, C, H, W] on its device, on which the rewritten network is checked.
+        expected: their embeddings.
         gradients: what the backward pass multiplies in. float32 and int8 are for float32 networks
             on the processor, whose convolutions are fused; any other fuses none.
     """
-    with torch.no_grad():
-        expected = network(example)
     try:
         # Symbolic tracing refuses what depends on values; it warns of nothing that matters here.
         with warnings.catch_warnings():

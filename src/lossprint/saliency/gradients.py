@@ -103,13 +103,13 @@ def saliency_maps(
         dtype = next(weights, torch.float32) if lent else computing_dtype(model)
         other = (baseline if reference is None else reference).to(device, dtype).unsqueeze(0)
         with torch.no_grad():
-            target = embed(network, other)[0]
+            embedding = embed(network, other)
         backward = dtype
         if not lent:
             if precision == "fast":
                 dtype, backward = fast_dtypes(device)
-            network = folded(network, other, backward).to(dtype)
-        target = target.to(torch.promote_types(dtype, torch.float32))
+            network = folded(network, other, embedding, backward).to(dtype)
+        target = embedding[0].to(torch.promote_types(dtype, torch.float32))
         gradient = InputGradient(
             network,
             lambda found: score(found, target),
