@@ -93,11 +93,14 @@ def test_the_control_is_evaluated_and_not_trained(small_world):
     assert "epochs" not in record.metrics
 
 
-def test_killed_and_started_again_ends_with_the_same_weights(finished, small_world):
-    record, _ = finished
-    more = ["sweep=killed"]
+@pytest.mark.parametrize("loss", ["triplet", "arcface"])  # arcface has a weight for each class
+def test_killed_and_started_again_ends_with_the_same_weights(loss, small_world):
+    record, _ = run(small_world, f"loss={loss}")
+    _, text = run(small_world, f"loss={loss}")
+    assert "finished already" in text
+    more = [f"loss={loss}", "sweep=killed"]
     command = [sys.executable, str(ROOT / "train.py"), *overrides(small_world), *more]
-    folder = small_world / "outputs" / "killed" / "triplet" / "fold0-seed0"
+    folder = small_world / "outputs" / "killed" / loss / "fold0-seed0"
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -88,7 +88,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     folder = run_folder(
         config["output_root"], config["sweep"], loss, config["fold"], config["seed"]
     )
-    held = held_run(folder, config)
+    held = held_run(folder, composed, multirun=multirun)
     if held is not None and held.status == "finished":
         console.print(f"[green]{held.name} is finished already[/]; force=true trains it again")
         show_result(held, console)
@@ -126,7 +126,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     return record
 
 
-def held_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
+def held_run(folder: Path, composed: DictConfig, *, multirun: bool) -> RunRecord | None:
     """The run that a folder holds, if it is one of the same configuration.
 
     With `force` an earlier run's record and checkpoints are removed, whatever they were; so are
@@ -138,7 +138,10 @@ def held_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     if not (folder / "run.json").exists():
         return None
     record = load_record(folder)
-    changed = differences(record.config(), config, ignore=immaterial(config) | {"num_classes"})
+    before = record.config()
+    # What depends on the number of classes is the same only with the number that its data told.
+    config = build.checked(composed, num_classes=before.get("num_classes"), multirun=multirun)
+    changed = differences(before, config, ignore=immaterial(config))
     if config["force"] or (changed and record.status == "failed"):
         for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
             path.unlink()
