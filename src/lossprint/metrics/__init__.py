@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lossprint.metrics.concatenation import concatenated
     from lossprint.metrics.fisher import fisher_mean, fisher_std
+    from lossprint.metrics.geometry import EmbeddingGeometry, embedding_geometry
     from lossprint.metrics.properties import (
         PropertyPrecision,
         normalized_r_precision,
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from lossprint.metrics.retrieval import retrieval_metrics
 
 __all__ = [
+    "EmbeddingGeometry",
     "PropertyPrecision",
     "concatenated",
+    "embedding_geometry",
     "fisher_mean",
     "fisher_std",
     "normalized_r_precision",
@@ -28,8 +31,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EmbeddingGeometry": "geometry",
     "PropertyPrecision": "properties",
     "concatenated": "concatenation",
+    "embedding_geometry": "geometry",
     "fisher_mean": "fisher",
     "fisher_std": "fisher",
     "normalized_r_precision": "properties",
