@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from lossprint.comparison import run_comparison
+from lossprint.apps.comparison import run_comparison
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="analyze")

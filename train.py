@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     # Imported here because the rendering processes import this file again, and need no torch.
-    from lossprint.experiment import run_job
+    from lossprint.apps.training import run_job
 
     return run_job(config)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lossprint.rendering import scene
+from lossprint.rendering import layout
 from lossprint.rendering.designs import probe_designs
 from lossprint.rendering.geometry import Car, build_car
 from lossprint.rendering.render import Frame, Renderer, _sky
@@ -137,9 +137,9 @@ def test_open_ground_has_its_exact_colour(base: Frame):
     assert hue[2] > hue[1] > hue[0]  # 0.6 of the hue circle is blue
 
 
-def _pixels(points: np.ndarray, camera: scene.Camera) -> np.ndarray:
+def _pixels(points: np.ndarray, camera: layout.Camera) -> np.ndarray:
     """Pixel (row, column) [N, 2] of points, through the camera's axes."""
-    forward, right, up = scene.camera_axes(camera)
+    forward, right, up = layout.camera_axes(camera)
     rays = points - np.array(camera.origin)
     depth = rays @ forward * np.tan(np.radians(camera.fov) / 2)
     column = (rays @ right / depth + 1) / 2 * SIZE
@@ -149,7 +149,7 @@ def _pixels(points: np.ndarray, camera: scene.Camera) -> np.ndarray:
 
 def test_the_mask_is_where_the_car_and_its_shadow_project(car: Car, base: Frame):
     vertices = np.concatenate([part.vertices for part in car.parts]).astype(np.float64)
-    camera = scene.fit_camera(vertices[::7], PROPERTIES)
+    camera = layout.fit_camera(vertices[::7], PROPERTIES)
     seen = np.zeros((SIZE, SIZE), dtype=bool)
     seen[tuple(_pixels(vertices, camera).T)] = True
     near = ndimage.binary_dilation(seen, iterations=1)
@@ -157,7 +157,7 @@ def test_the_mask_is_where_the_car_and_its_shadow_project(car: Car, base: Frame)
     rows, columns = _pixels(vertices, camera).T
     assert (base.mask[rows, columns] == 1).mean() > 0.95
 
-    sun = scene.sun_direction(PROPERTIES)
+    sun = layout.sun_direction(PROPERTIES)
     fallen = vertices - vertices[:, 2:] / sun[2] * sun
     shade = np.zeros((SIZE, SIZE), dtype=bool)
     inside = _pixels(fallen, camera)
@@ -170,7 +170,7 @@ def test_the_mask_is_where_the_car_and_its_shadow_project(car: Car, base: Frame)
 def test_the_sky_is_bright_about_the_sun_and_the_same_on_either_side_of_it(renderer: Renderer):
     assert renderer.variant == "scalar_rgb"
     sky = _sky(PROPERTIES["sun_elevation"])
-    rows, columns = scene.ENVIRONMENT_SHAPE
+    rows, columns = layout.ENVIRONMENT_SHAPE
     np.testing.assert_allclose(sky, sky[:, ::-1], rtol=1e-3, atol=1e-6)  # azimuth 0 is the middle
     assert (sky[rows // 2 :] == 0).all()
     row, column = np.unravel_index(sky.sum(axis=-1).argmax(), (rows, columns))

@@ -1,7 +1,7 @@
 import pytest
 
 from lossprint.runs.record import RunRecord
-from lossprint.studies.comparability import cautions, obstacles
+from lossprint.studies.comparability import incompatibilities, training_differences
 from lossprint.studies.subjects import runs_table, subjects_of_runs
 
 CONFIG = {
@@ -66,9 +66,9 @@ def test_runs_that_cannot_be_used_are_named_with_what_to_do(tmp_path, status, we
 
 def test_runs_that_differ_in_the_loss_alone_are_comparable(tmp_path):
     pair = [record(tmp_path), record(tmp_path, "arcface")]
-    assert obstacles(pair) == []
-    assert cautions(pair) == []
-    assert obstacles([]) == []
+    assert incompatibilities(pair) == []
+    assert training_differences(pair) == []
+    assert incompatibilities([]) == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_runs_that_differ_in_the_loss_alone_are_comparable(tmp_path):
     ],
 )
 def test_what_differs_is_said(tmp_path, changes, difference):
-    (found,) = obstacles([record(tmp_path), record(tmp_path, "arcface", **changes)])
+    (found,) = incompatibilities([record(tmp_path), record(tmp_path, "arcface", **changes)])
     assert found == (
         f"sweep/arcface-fold0-seed0 differs from sweep/triplet-fold0-seed0 in {difference}"
     )
@@ -92,13 +92,13 @@ def test_a_rendered_probe_set_may_lie_anywhere(tmp_path):
         {"probe": {"folder": f"{place}/probe", "size": 64, "render": {"count": 240, "seed": 1}}}
         for place in ("data", "/scratch")
     )
-    assert obstacles([record(tmp_path, **here), record(tmp_path, "arcface", **there)]) == []
+    assert incompatibilities([record(tmp_path, **here), record(tmp_path, "arcface", **there)]) == []
     there["probe"]["render"]["seed"] = 2
-    (found,) = obstacles([record(tmp_path, **here), record(tmp_path, "margin", **there)])
+    (found,) = incompatibilities([record(tmp_path, **here), record(tmp_path, "margin", **there)])
     assert found.endswith("in probe.render.seed: 1 → 2")
 
 
 def test_another_training_is_a_caution_and_no_obstacle(tmp_path):
     pair = [record(tmp_path), record(tmp_path, "arcface", optimizer={"lr": 0.01})]
-    assert obstacles(pair) == []
-    assert "optimizer.lr: 0.001 → 0.01" in cautions(pair)[0]
+    assert incompatibilities(pair) == []
+    assert "optimizer.lr: 0.001 → 0.01" in training_differences(pair)[0]

@@ -9,9 +9,8 @@ from lossprint.rendering.designs import probe_designs
 from lossprint.rendering.geometry import build_car
 from lossprint.rendering.properties import PROPERTIES
 from lossprint.rendering.studio import MakeRenderer, SceneRenderer
+from lossprint.rendering.variants import VARIANTS
 
-# From the fastest to the one that works everywhere.
-VARIANTS = ("cuda_ad_rgb", "llvm_ad_rgb", "scalar_rgb")
 # LLVM compiles for seconds when the car changes, which small pictures do not earn back.
 _SMALLEST_FOR_LLVM = 128
 _SECONDS_TO_START = 120.0

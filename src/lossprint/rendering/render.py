@@ -10,10 +10,10 @@ import mitsuba as mi
 import numpy as np
 from numpy.typing import NDArray
 
-from lossprint.rendering import scene as layout
-from lossprint.rendering.backend import VARIANTS
+from lossprint.rendering import layout
 from lossprint.rendering.geometry import Car, Part
 from lossprint.rendering.materials import MATERIALS, Material, material_named
+from lossprint.rendering.variants import VARIANTS
 
 TURBIDITY = 3.0
 BLOCK = 32  # pixels; left to Mitsuba, blocks and with them the noise follow the thread count

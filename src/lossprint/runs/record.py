@@ -42,7 +42,7 @@ class RunRecord:
         data_fingerprint: of the images it was trained and tested on.
         status: "running", "finished" or "failed". A run that was killed is left as "running".
         error: of a failed run, e.g. "ValueError: …".
-        metrics: final figures by key, e.g. test/map_at_r. NaN is kept as null in the file.
+        metrics: final metrics by key, e.g. test/map_at_r. NaN is kept as null in the file.
         versions: of Python and the packages that shape the result.
         git_commit: of the source tree, "-dirty" appended where it was changed; None without one.
         started: when the run was begun first.
@@ -133,7 +133,7 @@ class RunRecord:
         )
 
     def finish(self, metrics: Mapping[str, float], durations: Mapping[str, float]) -> Self:
-        """Write that the run is complete, with its final figures."""
+        """Write that the run is complete, with its final metrics."""
         return self._rewritten(
             status="finished",
             error=None,

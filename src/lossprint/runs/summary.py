@@ -19,7 +19,7 @@ _MISSING = "–"
 
 
 def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> Group:
-    """Make a table of runs with their figures on unseen classes, and below it what failed and why.
+    """Make a table of runs with their metrics on unseen classes, and below it what failed and why.
 
     Args:
         records: in the order of the rows. A record left "running" was interrupted.
@@ -36,13 +36,13 @@ def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> G
     table.add_column("time", justify="right")
     for record in records:
         status = "interrupted" if record.status == "running" else record.status
-        figures = [_figure(record, key) for key in _COLUMNS.values()]
+        metrics = [_metric(record, key) for key in _COLUMNS.values()]
         table.add_row(
             escape(record.loss),
             str(record.fold),
             str(record.seed),
             f"[{_STYLES[record.status]}]{status}[/]",
-            *figures,
+            *metrics,
             duration_text(sum(record.durations.values())) if record.durations else _MISSING,
         )
     errors = [
@@ -68,6 +68,6 @@ def duration_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _figure(record: RunRecord, key: str) -> str:
+def _metric(record: RunRecord, key: str) -> str:
     value = record.metrics.get(key)
     return _MISSING if value is None else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Where figures and pictures go besides a run's folder: nowhere, or to an experiment tracker."""
+"""Where metrics and pictures go besides a run's folder: nowhere, or to an experiment tracker."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,8 +26,8 @@ class Tracker:
 
     path: str | None = None
 
-    def log(self, figures: Mapping[str, float], epoch: int) -> None:
-        """Take the figures of an epoch."""
+    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """Take the metrics of an epoch."""
 
     def log_images(self, images: Mapping[str, Image.Image], *, epoch: int | None = None) -> None:
         """Take pictures by key, e.g. gallery/neighbors."""
@@ -44,8 +44,8 @@ class Tracker:
     def use(self, records: Sequence[RunRecord]) -> None:
         """Note which training runs an analysis stands on."""
 
-    def summarize(self, figures: Mapping[str, Any]) -> None:
-        """Take final figures under their stable keys, e.g. test/map_at_r."""
+    def summarize(self, metrics: Mapping[str, Any]) -> None:
+        """Take final metrics under their stable keys, e.g. test/map_at_r."""
 
 
 def check_logger(logger: Mapping[str, Any]) -> None:
@@ -106,7 +106,7 @@ def open_tracker(logger: Mapping[str, Any], run: TrackedRun) -> Iterator[Tracker
     if logger["name"] != "wandb":
         yield Tracker()
         return
-    from lossprint.runs.tracking import wandb_tracker  # importing W&B takes a second
+    from lossprint.runs.wandb_tracker import wandb_tracker  # importing W&B takes a second
 
     with wandb_tracker(logger, run) as tracker:
         yield tracker

@@ -9,7 +9,7 @@ MUST_AGREE = ("model", "probe")
 SHOULD_AGREE = ("optimizer", "schedule", "sampler", "trainer", "hyperparameters")
 
 
-def obstacles(records: Sequence[RunRecord]) -> list[str]:
+def incompatibilities(records: Sequence[RunRecord]) -> list[str]:
     """Say how runs differ where they must not: in the backbone, the data or the probe set.
 
     Returns:
@@ -18,7 +18,7 @@ def obstacles(records: Sequence[RunRecord]) -> list[str]:
     return _against_first(records, MUST_AGREE, fingerprint=True)
 
 
-def cautions(records: Sequence[RunRecord]) -> list[str]:
+def training_differences(records: Sequence[RunRecord]) -> list[str]:
     """Say how runs differ in their training beyond loss, fold and seed: a confounder."""
     return _against_first(records, SHOULD_AGREE, fingerprint=False)
 

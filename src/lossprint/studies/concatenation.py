@@ -19,7 +19,7 @@ def concatenated_folds(subjects: Sequence[Subject]) -> Iterator[tuple[Subject, d
     """Retrieval with the embeddings of all folds concatenated, for each loss and seed.
 
     Where a fold is missing, kept no test embeddings, or was tested on other images, there is no
-    such figure.
+    such metric.
 
     Yields:
         One of the subjects (of fold 0), and the retrieval metrics of all folds together.

@@ -15,7 +15,7 @@ CURVES = ("val/map_at_r", "val/precision_at_1", "train/loss")
 def retrieval_table(subjects: Sequence[Subject]) -> pd.DataFrame:
     """`run, loss, family, fold, seed, metric, value` on unseen classes.
 
-    Controls take the figures that the runs measured of their untrained selves where they have
+    Controls take the metrics that the runs measured of their untrained selves where they have
     none. `concatenated/<metric>`, last, is of all folds of a loss and seed together, see
     `concatenated_folds`; its `fold` is -1.
     """

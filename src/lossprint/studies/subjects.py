@@ -29,8 +29,8 @@ class Subject:
         cache: folder of its results.
         load: gives the embedder and what it expects of its input; called only where a result is
             missing.
-        metrics: final figures by key, e.g. test/map_at_r.
-        metrics_file: figures over epochs, or None.
+        metrics: final metrics by key, e.g. test/map_at_r.
+        metrics_file: metrics over epochs, or None.
         test_embeddings: file of the test images' `embeddings` and `labels`, or None.
         folds: how many folds its classes were divided into, or None.
     """

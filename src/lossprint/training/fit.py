@@ -83,9 +83,9 @@ def fit_and_test(
         Interrupted: by Ctrl-C.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     module.test_prefix = "untrained"
-    figures |= _figures(trainer.test(module, data, verbose=False))
+    metrics |= _metrics(trainer.test(module, data, verbose=False))
     if module.criterion is not None:
         resume = checkpoints.last if checkpoints.last.exists() else None
         try:
@@ -96,12 +96,12 @@ def fit_and_test(
             raise Interrupted
         best = torch.load(checkpoints.best, map_location="cpu", weights_only=True)
         module.load_state_dict(best["state_dict"])
-        figures["epochs"] = trainer.current_epoch
-        figures["best_epoch"] = best["epoch"]
-        figures |= _best_validation(best)
+        metrics["epochs"] = trainer.current_epoch
+        metrics["best_epoch"] = best["epoch"]
+        metrics |= _best_validation(best)
     save_weights(module.embedder, weights_file)
     module.test_prefix = "test"
-    return figures | _figures(trainer.test(module, data, verbose=False))
+    return metrics | _metrics(trainer.test(module, data, verbose=False))
 
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:
@@ -114,12 +114,12 @@ def save_weights(network: torch.nn.Module, path: Path) -> None:
 
 
 def _best_validation(checkpoint: dict) -> dict[str, float]:
-    """The monitored figure of the best epoch, from the state of the callback that kept it."""
+    """The monitored metric of the best epoch, from the state of the callback that kept it."""
     for name, state in checkpoint["callbacks"].items():
         if name.startswith("ModelCheckpoint") and state.get("monitor") == MONITOR:
             return {MONITOR: float(state["best_model_score"])}
     return {}
 
 
-def _figures(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _metrics(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: float(value) for result in results for name, value in result.items()}

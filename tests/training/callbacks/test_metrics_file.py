@@ -10,13 +10,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lossprint.training.metrics_file import EpochFigures, read_rows, write_rows
+from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows, write_rows
 
 EPOCHS, BATCHES = 4, 3
 
 
 class Counting(pl.LightningModule):
-    """Logs figures that are known beforehand: epoch numbers, times ten in validation."""
+    """Logs metrics that are known beforehand: epoch numbers, times ten in validation."""
 
     def __init__(self, stop_in: int | None = None) -> None:
         super().__init__()
@@ -46,11 +46,11 @@ def fit(folder: Path, module: Counting, *, every: int = 1, resume: bool = False)
     checkpoint = ModelCheckpoint(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    figures = EpochFigures(folder / "metrics.csv", lambda row, epoch: handed.append((epoch, row)))
+    metrics = EpochMetrics(folder / "metrics.csv", lambda row, epoch: handed.append((epoch, row)))
     trainer = pl.Trainer(
         max_epochs=EPOCHS,
         check_val_every_n_epoch=every,
-        callbacks=[figures, checkpoint],
+        callbacks=[metrics, checkpoint],
         logger=False,
         accelerator="cpu",
         enable_progress_bar=False,
@@ -107,7 +107,7 @@ class TestTraining:
 
     def test_run_without_epochs_has_a_file(self, tmp_path: Path) -> None:
         trainer = pl.Trainer(logger=False, accelerator="cpu")
-        EpochFigures(tmp_path / "metrics.csv").setup(trainer, Counting(), "test")
+        EpochMetrics(tmp_path / "metrics.csv").setup(trainer, Counting(), "test")
         assert (tmp_path / "metrics.csv").read_text() == "epoch,step\n"
         assert read_rows(tmp_path / "metrics.csv") == []
 

@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from lossprint import build
+from lossprint.apps import build
 from tests.small_world import SIZE
 from tests.test_train import run
 

@@ -20,10 +20,10 @@ from lossprint.runs.tracker import Tracker
 from lossprint.studies.probe_features import maps_key
 from lossprint.studies.settings import MapSettings
 from lossprint.studies.subjects import Subject
-from lossprint.training.context import ProbeContext
+from lossprint.training.callbacks.context import ProbeContext
+from lossprint.training.callbacks.probe_maps import ProbeMaps
 from lossprint.training.fit import save_weights
 from lossprint.training.map_strip import map_strip
-from lossprint.training.saliency_callback import ProbeMaps
 
 SIZE, COUNT, SAMPLES = 16, 5, 2
 
@@ -90,8 +90,8 @@ def context(probe: ProbeSet, tmp_path: Path) -> ProbeContext:
 
 
 def train(callback: ProbeMaps, folder: Path) -> tuple[Learner, dict[str, float]]:
-    """Test, fit two epochs, test: as a run does. Gives all figures that were logged."""
-    module, figures = Learner(), {}
+    """Test, fit two epochs, test: as a run does. Gives all metrics that were logged."""
+    module, metrics = Learner(), {}
     trainer = pl.Trainer(
         max_epochs=2,
         callbacks=[callback],
@@ -102,27 +102,27 @@ def train(callback: ProbeMaps, folder: Path) -> tuple[Learner, dict[str, float]]
         enable_model_summary=False,
     )
     loader: DataLoader = DataLoader(torch.ones(2, 3, SIZE, SIZE))
-    figures |= trainer.test(module, loader, verbose=False)[0]
+    metrics |= trainer.test(module, loader, verbose=False)[0]
     trainer.fit(module, loader, loader)
-    figures |= {f"epoch/{key}": float(value) for key, value in trainer.callback_metrics.items()}
+    metrics |= {f"epoch/{key}": float(value) for key, value in trainer.callback_metrics.items()}
     save_weights(module.embedder, folder / "weights.safetensors")
     module.test_prefix = "test"
-    figures |= trainer.test(module, loader, verbose=False)[0]
-    return module, figures
+    metrics |= trainer.test(module, loader, verbose=False)[0]
+    return module, metrics
 
 
 def test_a_training_logs_figures_pictures_and_keeps_its_maps(
     context: ProbeContext, probe: ProbeSet
 ) -> None:
     callback = ProbeMaps(context, every=1, images=4, watched=3, shown=2, samples=SAMPLES)
-    module, figures = train(callback, context.folder)
+    module, metrics = train(callback, context.folder)
 
-    assert figures["untrained/area_share/car"] == pytest.approx(0.25)
-    shares = [figures[f"probe/saliency_share/{name}"] for name in ("car", "background", "shadow")]
+    assert metrics["untrained/area_share/car"] == pytest.approx(0.25)
+    shares = [metrics[f"probe/saliency_share/{name}"] for name in ("car", "background", "shadow")]
     assert sum(shares) == pytest.approx(1)
     assert 0 < shares[0] < 1
-    assert -1 <= figures["probe/map_agreement/initial"] < 1
-    assert "epoch/probe/map_agreement/initial" in figures
+    assert -1 <= metrics["probe/map_agreement/initial"] < 1
+    assert "epoch/probe/map_agreement/initial" in metrics
     assert context.tracker.epochs == [0, 1, None]
     pictures = ["saliency/epoch0000.png", "saliency/epoch0001.png", "saliency.png"]
     assert all((context.folder / name).is_file() for name in pictures)
@@ -159,9 +159,9 @@ def test_weights_that_do_not_change_agree_with_themselves(context: ProbeContext)
     trainer.test(module, loader, verbose=False)
     save_weights(module.embedder, context.folder / "weights.safetensors")
     module.test_prefix = "test"
-    (figures,) = trainer.test(module, loader, verbose=False)
+    (metrics,) = trainer.test(module, loader, verbose=False)
     # The kept maps are of half precision.
-    assert figures["probe/map_agreement/initial"] == pytest.approx(1, abs=1e-4)
+    assert metrics["probe/map_agreement/initial"] == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["every", "images", "watched", "shown", "samples"])

@@ -12,12 +12,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 from safetensors.torch import save_file
 
-from lossprint import build
-from lossprint.comparison import compare, intervention_set, run_comparison, select_runs
+from lossprint.apps import build
+from lossprint.apps.comparison import compare, intervention_set, run_comparison, select_runs
 from lossprint.runs.record import RunRecord, run_folder
 from tests.small_world import overrides
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STUDY = ["study.maps.images=3", "study.maps.samples=2", "study.gallery=2", "study.draws=99"]
 
 

@@ -11,7 +11,7 @@ import trimesh
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from .fake_backend import write_box_cars
+from tests.rendering.fake_backend import write_box_cars
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("size=16", "samples=2", "workers=0", "variant=scalar_rgb")
@@ -96,7 +96,7 @@ def test_interventions_are_rendered_with_the_bases_noise(call, tmp_path):
 
 
 def test_a_preview_is_written_in_place_of_a_set(call, script, tmp_path, monkeypatch):
-    monkeypatch.setattr(script, "write_contact_sheet", lambda path, *_, **__: path)
+    monkeypatch.setattr("lossprint.apps.rendering.write_contact_sheet", lambda path, *_, **__: path)
     sheet = tmp_path / "contact_sheet-probe-16px-seed0.png"
     assert call("preview=true", f"folder={tmp_path}", *QUICK) == f"{sheet}\n"
     assert call("preview=true", f"output_root={tmp_path}", *QUICK) == f"{sheet}\n"

@@ -12,25 +12,24 @@ import torch
 from omegaconf import DictConfig
 from PIL import Image
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from safetensors.torch import save_file
 
-from lossprint import build
+from lossprint.apps import build
+from lossprint.apps.errors import exit_code, show_error
+from lossprint.apps.sweep import current_job
 from lossprint.files import whole_file
 from lossprint.models.embedder import Embedder
 from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
 from lossprint.runs.tracker import log_training_files, track_training
-from lossprint.sweep import current_job
-from lossprint.training.context import ProbeContext
+from lossprint.training.callbacks.context import ProbeContext
+from lossprint.training.callbacks.metrics_file import EpochMetrics
 from lossprint.training.datamodule import ImageDataModule
 from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test
 from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick_queries
-from lossprint.training.metrics_file import EpochFigures
 from lossprint.training.module import MetricLearning
 
-EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
 PROPERTY = "probe/nr_precision/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
 SHOWN = ("map_at_r", "r_precision", "precision_at_1", "recall_at_8")
@@ -54,13 +53,10 @@ def run_job(config: DictConfig) -> float | None:
         sys.exit(130)
     except Exception as error:
         job.note_failure(error)
-        message = f"[red]error:[/] {escape(str(error))}"
-        console.print(message, highlight=False, soft_wrap=True)
-        if not isinstance(error, EXPECTED):
-            console.print_exception()
+        show_error(error, console)
         if job.multirun:
             return None
-        sys.exit(2 if isinstance(error, EXPECTED) else 1)
+        sys.exit(exit_code(error))
     job.note_run(record.folder)
     return record.metrics.get("test/map_at_r")
 
@@ -88,11 +84,11 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     folder = run_folder(
         config["output_root"], config["sweep"], loss, config["fold"], config["seed"]
     )
-    held = held_run(folder, composed, multirun=multirun)
-    if held is not None and held.status == "finished":
-        console.print(f"[green]{held.name} is finished already[/]; force=true trains it again")
-        show_result(held, console)
-        return held
+    existing = existing_run(folder, composed, multirun=multirun)
+    if existing is not None and existing.status == "finished":
+        console.print(f"[green]{existing.name} is finished already[/]; force=true trains it again")
+        show_result(existing, console)
+        return existing
     check_writable(folder, required_bytes=500_000_000)
     started = time.perf_counter()
     # First what fails soonest: files are looked for in no time, weights may have to be downloaded,
@@ -101,7 +97,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
         images, network = build.partition(config), build.embedder(config)
     else:
         network, images = build.embedder(config), build.partition(config)
-    record = held or RunRecord(
+    record = existing or RunRecord(
         folder=folder,
         loss=loss,
         family=config["loss"]["family"],
@@ -126,7 +122,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     return record
 
 
-def held_run(folder: Path, composed: DictConfig, *, multirun: bool) -> RunRecord | None:
+def existing_run(folder: Path, composed: DictConfig, *, multirun: bool) -> RunRecord | None:
     """The run that a folder holds, if it is one of the same configuration.
 
     With `force` an earlier run's record and checkpoints are removed, whatever they were; so are
@@ -183,8 +179,8 @@ def _train(
         )
         callbacks = [
             *build.callbacks(config, context),
-            EpochFigures(
-                record.metrics_file, lambda figures, epoch: tracker.log(figures, epoch=epoch)
+            EpochMetrics(
+                record.metrics_file, lambda metrics, epoch: tracker.log(metrics, epoch=epoch)
             ),
         ]
         trainer = build.trainer(config, callbacks, checkpoints)
@@ -202,7 +198,7 @@ def _train(
 
 
 def save_test_embeddings(module: MetricLearning, path: Path) -> None:
-    """`embeddings` [N, D] and `labels` [N] of the test, for figures of several folds together."""
+    """`embeddings` [N, D] and `labels` [N] of the test, for metrics of several folds together."""
     with whole_file(path) as temporary:
         save_file({"embeddings": module.test_embeddings, "labels": module.test_labels}, temporary)
 
@@ -240,7 +236,7 @@ def _show_table(
     console: Console,
     title: str | None = None,
 ) -> None:
-    """Rows of a name and the keys of its two figures."""
+    """Rows of a name and the keys of its two metrics."""
     table = Table(title=title, title_justify="left")
     table.add_column(subject)
     table.add_column("untrained", justify="right")

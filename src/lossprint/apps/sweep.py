@@ -77,7 +77,7 @@ class SweepEnd(Callback):
 
 def compare_losses(records: list[RunRecord], config: DictConfig) -> None:
     """What analyze.py does by itself, over the runs of a sweep and with the sweep's logger."""
-    from lossprint.comparison import run_comparison  # needed only here, and takes seconds
+    from lossprint.apps.comparison import run_comparison  # needed only here, and takes seconds
 
     folders = ",".join(f'"{record.folder.resolve()}"' for record in records)
     analysis = compose("analyze", [f"runs=[{folders}]", f"output_root={config.output_root}"])

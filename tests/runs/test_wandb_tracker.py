@@ -17,7 +17,7 @@ from PIL import Image
 from wandb.errors import CommError
 from wandb.proto import wandb_internal_pb2
 
-from lossprint.runs import tracking
+from lossprint.runs import wandb_tracker
 from lossprint.runs.record import RunRecord, load_record, run_folder
 from lossprint.runs.tracker import (
     TrackedRun,
@@ -27,7 +27,7 @@ from lossprint.runs.tracker import (
     open_tracker,
     track_training,
 )
-from lossprint.runs.tracking import (
+from lossprint.runs.wandb_tracker import (
     add_to_summary,
     choose_mode,
     fetch_run,
@@ -355,7 +355,7 @@ def test_online_run_logs_what_an_analysis_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = FakeRun()
-    tracker = tracking.WandbTracker(run, online=True)  # type: ignore[arg-type]
+    tracker = wandb_tracker.WandbTracker(run, online=True)  # type: ignore[arg-type]
     assert tracker.path == "someone/lossprint/abc123"
     record = begin(tmp_path).with_wandb(tracker.path)
     record.weights_file.write_bytes(b"weights")

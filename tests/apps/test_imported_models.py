@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lossprint.comparison import run_comparison
+from lossprint.apps.comparison import run_comparison
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
 from tests.models.fabricated import PUBLISHED_FOLDERS, place_model, save_trunk

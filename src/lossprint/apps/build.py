@@ -30,9 +30,9 @@ from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpo
 from lossprint.runs.load import load_run
 from lossprint.runs.record import RunRecord
 from lossprint.runs.tracker import check_logger
+from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
-from lossprint.training.context import ProbeContext
 from lossprint.training.datamodule import ImageDataModule, Split
 from lossprint.training.fit import Checkpoints
 from lossprint.training.losses import (
@@ -321,7 +321,7 @@ def trainer(
     return pl.Trainer(
         **arguments,
         callbacks=[*run_callbacks, *checkpoints.callbacks()],
-        logger=False,  # MetricsFile writes figures to the run's folder and the tracker
+        logger=False,  # MetricsFile writes metrics to the run's folder and the tracker
         num_sanity_val_steps=0,
         enable_model_summary=False,
         use_distributed_sampler=False,  # the sampler deals whole class-balanced batches

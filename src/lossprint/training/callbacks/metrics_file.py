@@ -1,4 +1,4 @@
-"""The figures of every epoch in one csv, whole at any time and without an epoch twice."""
+"""The metrics of every epoch in one csv, whole at any time and without an epoch twice."""
 
 import csv
 import math
@@ -16,7 +16,7 @@ FIRST_COLUMNS = ("epoch", "step")
 
 
 def read_rows(path: Path | str) -> list[dict[str, float]]:
-    """Read the rows of a metrics file; a figure that an epoch lacks is left out of its row.
+    """Read the rows of a metrics file; a metric that an epoch lacks is left out of its row.
 
     Returns:
         Rows in order of epochs; empty if there is no file.
@@ -38,7 +38,7 @@ def read_rows(path: Path | str) -> list[dict[str, float]]:
 
 
 def write_rows(path: Path | str, rows: list[dict[str, float]]) -> None:
-    """Write a metrics file: epoch and step first, further figures by name, missing ones empty."""
+    """Write a metrics file: epoch and step first, further metrics by name, missing ones empty."""
     further = sorted({key for row in rows for key in row} - set(FIRST_COLUMNS))
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*FIRST_COLUMNS, *further], restval="", lineterminator="\n")
@@ -53,24 +53,24 @@ def _number(text: str) -> int | float:
         return float(text)
 
 
-class EpochFigures(pl.Callback):
+class EpochMetrics(pl.Callback):
     """Writes what an epoch logged into a metrics file, and hands it on.
 
     A row holds the epoch, the number of optimizer steps so far, the learning rate of each
-    optimizer group at the epoch's last step, and all that was logged for this epoch: a figure that
+    optimizer group at the epoch's last step, and all that was logged for this epoch: a metric that
     is measured only every few epochs stands in those rows alone. A continued training repeats the
     epoch it was cut off in: that epoch's old row is replaced.
 
     Args:
         path: of the metrics file; made at once, so that a run without epochs has one too.
-        hand_on: called with the figures and the epoch of each row, e.g. a tracker's `log`.
+        on_epoch: called with the metrics and the epoch of each row, e.g. a tracker's `log`.
     """
 
     def __init__(
-        self, path: Path | str, hand_on: Callable[[Mapping[str, float], int], Any] | None = None
+        self, path: Path | str, on_epoch: Callable[[Mapping[str, float], int], Any] | None = None
     ) -> None:
         self.path = Path(path)
-        self.hand_on = hand_on
+        self.on_epoch = on_epoch
         self._last: dict[str, Tensor] = {}
         self._rates: dict[str, float] = {}
 
@@ -89,17 +89,17 @@ class EpochFigures(pl.Callback):
             self._rates[f"lr/{group.get('name', number)}"] = float(group["lr"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Lightning keeps the figures of earlier epochs; those measured anew are new tensors.
+        # Lightning keeps the metrics of earlier epochs; those measured anew are new tensors.
         logged = dict(trainer.callback_metrics)
         fresh = {key: value for key, value in logged.items() if value is not self._last.get(key)}
         self._last = logged
         if not trainer.is_global_zero:
             return
-        figures: dict[str, float] = {"step": trainer.global_step, **self._rates}
-        figures |= {key: value.item() for key, value in sorted(fresh.items())}
+        metrics: dict[str, float] = {"step": trainer.global_step, **self._rates}
+        metrics |= {key: value.item() for key, value in sorted(fresh.items())}
         epoch = trainer.current_epoch
         kept = [row for row in read_rows(self.path) if row["epoch"] < epoch]
-        write_rows(self.path, [*kept, {"epoch": epoch, **figures}])
-        if self.hand_on is not None:
-            finite = {key: value for key, value in figures.items() if math.isfinite(value)}
-            self.hand_on(finite, epoch)
+        write_rows(self.path, [*kept, {"epoch": epoch, **metrics}])
+        if self.on_epoch is not None:
+            finite = {key: value for key, value in metrics.items() if math.isfinite(value)}
+            self.on_epoch(finite, epoch)

@@ -1,7 +1,6 @@
 """One comparison of losses: runs found, checked, analysed, and written to a report."""
 
 import re
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,8 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from torch import nn
 
-from lossprint import build
+from lossprint.apps import build
+from lossprint.apps.errors import command
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.reports.evidence import Evidence, Gallery
@@ -32,13 +32,12 @@ from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import find_runs, newest_sweep
 from lossprint.runs.tracker import TrackedRun, Tracker, open_tracker
 from lossprint.studies.analysis import Analysis, Progress, analyse
-from lossprint.studies.comparability import cautions, obstacles
+from lossprint.studies.comparability import incompatibilities, training_differences
 from lossprint.studies.probe_features import kept_for_another_set
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.subjects import Subject, subjects_of_runs
 from lossprint.training.checks import check_keys
 
-EXPECTED = (ValueError, OSError, ArithmeticError)  # said in one line; others with a traceback
 WANDB = "wandb:"
 KEYS = (
     *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
@@ -61,20 +60,12 @@ TERMINAL = {
 def run_comparison(config: DictConfig) -> None:
     """What analyze.py does; exits with 2 on bad input, 1 on another failure."""
     console = Console()
-    try:
+    with command(console, interrupted="the same command goes on from what is computed"):
         settings = build.plain(config)
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
         StudySettings.from_config(settings["study"])  # wrong ones are told before models are read
         compare(select_runs(settings), settings, console)
-    except KeyboardInterrupt:
-        console.print("[yellow]interrupted[/]; the same command goes on from what is computed")
-        sys.exit(130)
-    except Exception as error:
-        console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        if not isinstance(error, EXPECTED):
-            console.print_exception()
-        sys.exit(2 if isinstance(error, EXPECTED) else 1)
 
 
 def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
@@ -109,7 +100,7 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
 def _found(pattern: str, output_root: str, wanted: Mapping[str, Any]) -> list[RunRecord]:
     if not pattern.startswith(WANDB):
         return find_runs(output_root, pattern, status=None, **wanted)
-    from lossprint.runs.tracking import fetch_run  # importing W&B takes a second
+    from lossprint.runs.wandb_tracker import fetch_run  # importing W&B takes a second
 
     fetched = fetch_run(pattern.removeprefix(WANDB), output_root)
     return find_runs(output_root, str(fetched.folder.resolve()), status=None, **wanted)
@@ -139,7 +130,7 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
             "no run can be analysed: "
             + "; ".join(f"{run}: {reason}" for run, reason in skipped[["run", "reason"]].to_numpy())
         )
-    mixed = obstacles(used)
+    mixed = incompatibilities(used)
     if mixed and not config["allow_mixed"]:
         raise ValueError(
             f"the runs are not comparable: {'. '.join(mixed[:3])}. Choose runs with runs=…, or "
@@ -149,7 +140,7 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
         subjects = [*subjects, *untrained_subjects(used)]
     first = used[0].config()
     probe = build.probe_set(first)
-    notes = mixed + cautions(used) + probe_cautions(subjects, probe)
+    notes = mixed + training_differences(used) + probe_set_warnings(subjects, probe)
     for note in notes:
         console.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     moved = intervention_set(first, probe, settings.intervention_scenes)
@@ -228,7 +219,7 @@ def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
     return made
 
 
-def probe_cautions(subjects: Sequence[Subject], probe: ProbeSet) -> list[str]:
+def probe_set_warnings(subjects: Sequence[Subject], probe: ProbeSet) -> list[str]:
     """Say which runs were trained or compared on another state of the probe set."""
     changed = [subject.run for subject in subjects if kept_for_another_set(subject, probe)]
     if not changed:
@@ -369,8 +360,8 @@ def _track(
 
 
 def _complete_training_runs(evidence: Evidence, records: Sequence[RunRecord]) -> None:
-    """Give each online training run its own final figures, for panels over a sweep."""
-    from lossprint.runs.tracking import add_to_summary  # importing W&B takes a second
+    """Give each online training run its own final metrics, for panels over a sweep."""
+    from lossprint.runs.wandb_tracker import add_to_summary  # importing W&B takes a second
 
     overview = loss_overview(evidence).set_index("loss")
     for record in records:
@@ -378,12 +369,12 @@ def _complete_training_runs(evidence: Evidence, records: Sequence[RunRecord]) ->
             continue
         run = f"{record.loss}/fold{record.fold}-seed{record.seed}"
         own = evidence.properties[evidence.properties["run"].str.endswith(run)]
-        figures = {
+        metrics = {
             f"analysis/nr_precision/{name}": float(value)
             for name, value in zip(own["property"], own["value"], strict=True)
         }
         for column in ("map agreement with other losses", "map agreement between its runs"):
             if column in overview.columns and pd.notna(overview.loc[record.loss, column]):
                 key = "others" if "other" in column else "seeds"
-                figures[f"analysis/agreement/{key}"] = float(overview.loc[record.loss, column])
-        add_to_summary(record.wandb, figures)
+                metrics[f"analysis/agreement/{key}"] = float(overview.loc[record.loss, column])
+        add_to_summary(record.wandb, metrics)

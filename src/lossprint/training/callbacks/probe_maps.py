@@ -14,7 +14,7 @@ from lossprint.runs.cache import cache_file, content_key, file_key, load_or_comp
 from lossprint.runs.record import load_record
 from lossprint.saliency import map_agreement, region_shares, saliency_maps
 from lossprint.saliency.preparation import Precision
-from lossprint.training.context import ProbeContext
+from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.map_strip import map_strip
 
 PICTURES = "saliency"
@@ -86,21 +86,21 @@ class ProbeMaps(pl.Callback):
         self._reference = None if reference is None else self._kept_maps(Path(reference))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Not at the end of the epoch: figures logged there come up once more an epoch later.
+        # Not at the end of the epoch: metrics logged there come up once more an epoch later.
         epoch = trainer.current_epoch
         since = epoch + 1 - (trainer.check_val_every_n_epoch or 1)
         if trainer.sanity_checking or (epoch + 1) // self.every == since // self.every:
             return
         maps = self._maps(pl_module, self.watched)
-        pl_module.log_dict(self._figures("probe", maps))
+        pl_module.log_dict(self._metrics("probe", maps))
         if trainer.is_global_zero:
             self._draw(maps, f"{PICTURES}/epoch{epoch:04d}.png", epoch)
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if pl_module.test_prefix == "untrained":
             self._initial = self._maps(pl_module, self.count)
-            figures = self._shares("untrained", self._initial)
-            pl_module.log_dict(figures | self._chance("untrained"))
+            metrics = self._shares("untrained", self._initial)
+            pl_module.log_dict(metrics | self._chance("untrained"))
             return
         folder = self.context.folder
         key = self._key(file_key(folder / "weights.safetensors"), self.context.distance)
@@ -111,7 +111,7 @@ class ProbeMaps(pl.Callback):
             lambda: {"maps": self._maps(pl_module, self.count).half()},
         )
         maps = kept["maps"].float()
-        pl_module.log_dict(self._figures("probe", maps))
+        pl_module.log_dict(self._metrics("probe", maps))
         if trainer.is_global_zero:
             self._draw(maps, FINAL_PICTURE, None)
 
@@ -134,14 +134,14 @@ class ProbeMaps(pl.Callback):
             found.append(maps.cpu())
         return torch.cat(found)
 
-    def _figures(self, prefix: str, maps: Tensor) -> dict[str, float]:
-        figures = self._shares(prefix, maps)
+    def _metrics(self, prefix: str, maps: Tensor) -> dict[str, float]:
+        metrics = self._shares(prefix, maps)
         for name, other in (("initial", self._initial), ("reference", self._reference)):
             if other is not None:
                 pair = torch.stack([maps, other[: len(maps)].float()])
                 correlation = map_agreement(pair).correlation[0, 1]
-                figures[f"{prefix}/map_agreement/{name}"] = float(fisher_mean(correlation))
-        return figures
+                metrics[f"{prefix}/map_agreement/{name}"] = float(fisher_mean(correlation))
+        return metrics
 
     def _shares(self, prefix: str, maps: Tensor) -> dict[str, float]:
         """Mean over the images whose maps are not zero everywhere."""

@@ -15,13 +15,13 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lossprint.experiment import train
+from lossprint.apps.training import train
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.record import load_record
-from lossprint.training.metrics_file import read_rows
+from lossprint.training.callbacks.metrics_file import read_rows
 from tests.small_world import overrides
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def composed(root: Path, *more: str):
@@ -56,8 +56,8 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert (record.folder / "gallery.png").exists()
     kept = load_file(record.test_embeddings_file)
     assert kept["embeddings"].shape == (24, 128)  # four designs of six images
-    figures = retrieval_metrics(kept["embeddings"], kept["labels"])
-    assert figures["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
+    metrics = retrieval_metrics(kept["embeddings"], kept["labels"])
+    assert metrics["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
     assert "map_at_r" in text
     assert str(record.folder) in text.replace("\n", "")
 
@@ -183,7 +183,7 @@ def test_files_are_looked_for_before_weights_and_weights_before_rendering(
 def test_an_unreadable_image_is_named_before_training(store, small_world, tmp_path, monkeypatch):
     shutil.copytree(small_world / "world", tmp_path / "world")
     (tmp_path / "world" / "images" / "000007.png").write_bytes(b"no image")
-    monkeypatch.setattr("lossprint.experiment.fit_and_test", None)  # it does not come so far
+    monkeypatch.setattr("lossprint.apps.training.fit_and_test", None)  # it does not come so far
     with pytest.raises(ValueError, match=r"cannot decode .*000007\.png"):
         run(
             small_world,

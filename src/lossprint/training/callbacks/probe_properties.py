@@ -12,7 +12,7 @@ from lossprint.metrics import normalized_r_precision
 from lossprint.metrics.properties import Variance
 from lossprint.models.embedding import embed, embed_in_parts
 from lossprint.runs.cache import content_key, embeddings_key, file_key, load_or_compute
-from lossprint.training.context import ProbeContext
+from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.module import MetricLearning
 from lossprint.training.progress import shown_images
 

@@ -20,13 +20,13 @@ from lossprint.runs.cache import cache_file, file_key
 from lossprint.runs.tracker import Tracker
 from lossprint.studies.probe_features import embeddings_key
 from lossprint.studies.subjects import Subject
-from lossprint.training.context import ProbeContext
+from lossprint.training.callbacks.context import ProbeContext
+from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
+from lossprint.training.callbacks.probe_properties import ProbeProperties
 from lossprint.training.fit import Checkpoints, fit_and_test
 from lossprint.training.losses import LossSpec
-from lossprint.training.metrics_file import EpochFigures, read_rows
 from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import constant
-from lossprint.training.probe_callback import ProbeProperties
 
 IMAGES = 30
 
@@ -90,17 +90,17 @@ def trained(context: ProbeContext, callbacks: list[pl.Callback], epochs: int = 4
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    figures = fit_and_test(
+    metrics = fit_and_test(
         trainer, module, Batches(), checkpoints, context.folder / "weights.safetensors"
     )
-    return module, figures
+    return module, metrics
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_curves_table_and_embeddings(context):
     metrics = context.folder / "metrics.csv"
     callback = ProbeProperties(context, every=2, images=20)
-    module, figures = trained(context, [callback, EpochFigures(metrics)])
+    module, metrics = trained(context, [callback, EpochMetrics(metrics)])
 
     rows = {row["epoch"]: row for row in read_rows(metrics)}
     measured = [epoch for epoch, row in rows.items() if "probe/nr_precision/shade" in row]
@@ -113,14 +113,14 @@ def test_curves_table_and_embeddings(context):
     properties = {name: context.probe.properties[name] for name in ("shade", "chance")}
     expected = normalized_r_precision(kept["embeddings"], properties)
     for name, value in expected.items():
-        assert figures[f"probe/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
-    assert figures["probe/nr_precision/shade"] > figures["probe/nr_precision/chance"] + 2
+        assert metrics[f"probe/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
+    assert metrics["probe/nr_precision/shade"] > metrics["probe/nr_precision/chance"] + 2
 
     table = pd.read_csv(context.folder / "probe_properties.csv")
     assert list(table.columns) == ["property", "untrained", "trained"]
     assert list(table["property"]) == ["shade", "chance"]
     np.testing.assert_allclose(table["trained"], list(expected.values()))
-    untrained = [figures[f"untrained/nr_precision/{name}"] for name in table["property"]]
+    untrained = [metrics[f"untrained/nr_precision/{name}"] for name in table["property"]]
     np.testing.assert_allclose(table["untrained"], untrained, rtol=1e-6)
     pd.testing.assert_frame_equal(context.tracker.tables["probe/nr_precision"], table)
     assert not list((context.folder / "analysis").glob("*.parts"))

@@ -74,9 +74,9 @@ class WandbTracker(Tracker):
         parts = (run.entity, run.project, run.id) if online else (run.project, run.id)
         self.path = "/".join(part for part in parts if part)
 
-    def log(self, figures: Mapping[str, float], epoch: int) -> None:
+    def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         # The step is given: a continued run repeats an epoch in its place instead of adding one.
-        self.run.log({**figures, "epoch": epoch}, step=epoch)
+        self.run.log({**metrics, "epoch": epoch}, step=epoch)
 
     def log_images(self, images: Mapping[str, Image.Image], *, epoch: int | None = None) -> None:
         pictures: dict[str, Any] = {key: wandb.Image(image) for key, image in images.items()}
@@ -101,8 +101,8 @@ class WandbTracker(Tracker):
                 if artifact is not None:
                     self.run.use_artifact(artifact)
 
-    def summarize(self, figures: Mapping[str, Any]) -> None:
-        self.run.summary.update(dict(figures))
+    def summarize(self, metrics: Mapping[str, Any]) -> None:
+        self.run.summary.update(dict(metrics))
 
 
 @contextmanager
@@ -225,13 +225,13 @@ def _run_artifact(api: Any, path: str) -> Any:
     return max(found, key=lambda artifact: artifact.created_at, default=None)
 
 
-def add_to_summary(path: str, figures: Mapping[str, Any], *, api: Any = None) -> None:
-    """Add figures to the summary of a W&B run that is finished, e.g. those of an analysis.
+def add_to_summary(path: str, metrics: Mapping[str, Any], *, api: Any = None) -> None:
+    """Add metrics to the summary of a W&B run that is finished, e.g. those of an analysis.
 
     Args:
         path: entity/project/id.
-        figures: by key.
+        metrics: by key.
         api: a `wandb.Api`; a new one by default.
     """
     run = (wandb.Api() if api is None else api).run(path)
-    run.summary.update(dict(figures))
+    run.summary.update(dict(metrics))

@@ -9,11 +9,11 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lossprint import build
-from lossprint.experiment import train
+from lossprint.apps import build
+from lossprint.apps.training import train
 from tests.data.miniatures import cars_stanford
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def composed(*overrides: str):

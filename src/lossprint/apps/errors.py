@@ -1,0 +1,41 @@
+"""How a command ends: bad input in one line, anything else with its traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+
+USER_ERRORS = (ValueError, OSError, ArithmeticError)
+"""What bad input, a full disk or a diverging loss raise; their messages say what to do."""
+
+
+def show_error(error: Exception, console: Console) -> None:
+    """Print an error in one line, and its traceback where it is not one of `USER_ERRORS`."""
+    console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+    if not isinstance(error, USER_ERRORS):
+        console.print_exception()
+
+
+def exit_code(error: Exception) -> int:
+    """2 for bad input, 1 for another failure."""
+    return 2 if isinstance(error, USER_ERRORS) else 1
+
+
+@contextmanager
+def command(console: Console, *, interrupted: str) -> Iterator[None]:
+    """Run the body of a command: exits with 2 on bad input, 1 on another failure, 130 on Ctrl-C.
+
+    Args:
+        console: errors are printed to it.
+        interrupted: what to say after Ctrl-C, e.g. how to go on.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"[yellow]interrupted[/]; {escape(interrupted)}", soft_wrap=True)
+        sys.exit(130)
+    except Exception as error:
+        show_error(error, console)
+        sys.exit(exit_code(error))
