@@ -131,7 +131,7 @@ def track_training(
 
 
 def log_training_files(tracker: Tracker, record: RunRecord) -> None:
-    """Hand over what an analysis needs of a training run: see `tracking.fetch_run`."""
+    """Hand over what an analysis needs of a training run: see `wandb_tracker.fetch_run`."""
     if tracker.path is None:
         return
     files = (

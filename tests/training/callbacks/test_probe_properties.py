@@ -98,11 +98,11 @@ def trained(context: ProbeContext, callbacks: list[pl.Callback], epochs: int = 4
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_curves_table_and_embeddings(context):
-    metrics = context.folder / "metrics.csv"
+    path = context.folder / "metrics.csv"
     callback = ProbeProperties(context, every=2, images=20)
-    module, metrics = trained(context, [callback, EpochMetrics(metrics)])
+    module, metrics = trained(context, [callback, EpochMetrics(path)])
 
-    rows = {row["epoch"]: row for row in read_rows(metrics)}
+    rows = {row["epoch"]: row for row in read_rows(path)}
     measured = [epoch for epoch, row in rows.items() if "probe/nr_precision/shade" in row]
     assert measured == [1, 3]
     assert "probe/nr_precision/chance" in rows[1]
