@@ -14,7 +14,7 @@ from lossprint.metrics.properties import embedding_array, label_codes
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK = 512  # rows at once: bounds memory at BLOCK × N distances
+BLOCK = 128  # rows at once: bounds memory at BLOCK × N distances
 
 ROUNDING = 1e-12
 """Total variance of unit vectors below which they are equal: float32 holds no finer ones apart."""
@@ -125,23 +125,24 @@ def _effective_rank(points: NDArray[np.float64]) -> float:
 
 
 def _uniformity(points: NDArray[np.float64]) -> float:
+    # exp(−2‖x − y‖²) = exp(−2‖x‖²) exp(4 x·y) exp(−2‖y‖²)
     count = len(points)
-    squares = np.square(points).sum(1)
-    total = 0.0  # of ordered pairs of two items
+    weights = np.exp(-2.0 * np.square(points).sum(1))
+    doubled = 2.0 * points
+    total = 0.0  # over ordered pairs of two items
     for start in range(0, count, BLOCK):
         # Distances are symmetric: a block of rows meets itself and what comes after it.
-        rows, rest = slice(start, start + BLOCK), slice(start, None)
-        distances = points[rows] @ points[rest].T
-        distances *= -2.0
-        distances += squares[rows, None]
-        distances += squares[rest]
-        np.maximum(distances, 0.0, out=distances)
-        distances *= -2.0
-        near = np.exp(distances, out=distances)
-        size = len(near)
-        own = near[:, :size]
-        total += own.sum() - np.trace(own) + 2.0 * near[:, size:].sum()
+        rows, later = slice(start, start + BLOCK), slice(start + BLOCK, None)
+        own = _exp_products(doubled[rows], doubled[rows])
+        np.fill_diagonal(own, 0.0)
+        after = _exp_products(doubled[rows], doubled[later])
+        total += weights[rows] @ (own @ weights[rows] + 2.0 * (after @ weights[later]))
     return float(np.log(total / (count * (count - 1))))
+
+
+def _exp_products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    products = a @ b.T
+    return np.exp(products, out=products)
 
 
 def _by_class(points: NDArray[np.float64], codes: NDArray[np.int32]) -> tuple[float, float]:
