@@ -8,9 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lossprint.metrics.between_families import FamilyContrast, family_contrast
+    from lossprint.metrics.between_losses import LossContrast, loss_contrast
+    from lossprint.metrics.cka import debiased_cka, debiased_cka_matrix
     from lossprint.metrics.concatenation import concatenated
     from lossprint.metrics.fisher import fisher_mean, fisher_std
     from lossprint.metrics.geometry import EmbeddingGeometry, embedding_geometry
+    from lossprint.metrics.likeness import training_corrected, unusable_runs
     from lossprint.metrics.properties import (
         PropertyPrecision,
         normalized_r_precision,
@@ -20,26 +24,42 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EmbeddingGeometry",
+    "FamilyContrast",
+    "LossContrast",
     "PropertyPrecision",
     "concatenated",
+    "debiased_cka",
+    "debiased_cka_matrix",
     "embedding_geometry",
+    "family_contrast",
     "fisher_mean",
     "fisher_std",
+    "loss_contrast",
     "normalized_r_precision",
     "property_precision",
     "retrieval_metrics",
+    "training_corrected",
+    "unusable_runs",
 ]
 
 _HOMES = {
     "EmbeddingGeometry": "geometry",
+    "FamilyContrast": "between_families",
+    "LossContrast": "between_losses",
     "PropertyPrecision": "properties",
     "concatenated": "concatenation",
+    "debiased_cka": "cka",
+    "debiased_cka_matrix": "cka",
     "embedding_geometry": "geometry",
+    "family_contrast": "between_families",
     "fisher_mean": "fisher",
     "fisher_std": "fisher",
+    "loss_contrast": "between_losses",
     "normalized_r_precision": "properties",
     "property_precision": "properties",
     "retrieval_metrics": "retrieval",
+    "training_corrected": "likeness",
+    "unusable_runs": "likeness",
 }
 
 

@@ -1,0 +1,264 @@
+"""Do losses differ by more than trainings of one loss do, by how much, and which?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import factorial, prod
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from lossprint.metrics.likeness import FLOOR, Likeness, log_rho
+from lossprint.metrics.relabelings import Relabelings, within_blocks
+
+LEVEL, POWER = 0.05, 0.8
+"""Of the test, and of the smallest difference that is said to be detectable."""
+
+CONFIDENCE = 0.95
+
+PLANTED = 400
+"""Relabelings in which a difference is planted to see whether the test finds it."""
+
+
+@dataclass(frozen=True)
+class LossContrast:
+    """L losses, contrasted with the noise of training. NaN is what cannot be told.
+
+    Attributes:
+        losses: [L] their names, sorted.
+        statistic: mean log likeness within losses less between them, −log of the mean ρ.
+        p: one-sided, from permuting losses within replicates; NaN where a likeness is not finite
+            or no two losses have two replicates each.
+        low, high: 95 % interval of the statistic, leaving out one run at a time; NaN unless each
+            loss has three replicates.
+        rho: [L, L] likeness of losses corrected for training noise, see `training_corrected`.
+        smallest_p: the least p that the number of distinct relabelings allows.
+        rho_of: [L] mean ρ of each loss with the others.
+        p_of: [L] p of the loss's standing out: its median ρ with the others being as low, adjusted
+            for the number of losses by the largest such statistic under the same permutations.
+        detectable_rho: the mean ρ that these numbers of losses and replicates, as noisy as these,
+            would have shown (p ≤ 0.05) with 80 % power; NaN where they can show none.
+        within, between: mean likeness of two trainings of one loss, and of two losses.
+        share: of the disagreement of two losses, what is the losses':
+            (within − between) / (1 − between).
+        share_low, share_high: its 95 % interval, as for the statistic.
+    """
+
+    losses: tuple
+    statistic: float
+    p: float
+    low: float
+    high: float
+    rho: NDArray[np.float64]
+    smallest_p: float
+    rho_of: NDArray[np.float64]
+    p_of: NDArray[np.float64]
+    detectable_rho: float
+    within: float
+    between: float
+    share: float
+    share_low: float
+    share_high: float
+
+    @property
+    def mean_rho(self) -> float:
+        """Geometric mean of ρ over pairs of losses."""
+        return float(np.exp(-self.statistic))
+
+    @property
+    def mean_rho_low(self) -> float:
+        """Lower end of its 95 % interval."""
+        return float(np.exp(-self.high))
+
+    @property
+    def mean_rho_high(self) -> float:
+        """Upper end of its 95 % interval."""
+        return float(np.exp(-self.low))
+
+
+def loss_contrast(
+    likeness: ArrayLike,
+    loss: ArrayLike,
+    replicate: ArrayLike,
+    *,
+    stratum: ArrayLike | None = None,
+    draws: int = 9999,
+    seed: int = 0,
+) -> LossContrast:
+    """Contrast the likeness of runs of one loss with that of runs of two losses.
+
+    All is done on log likeness, where training noise is a sum of effects of runs: each run weighs
+    the same within its loss as between losses, so that neither a noisy loss nor a noisy run looks
+    like a difference (see `lossprint.metrics.likeness`). Only pairs of two replicates count: runs
+    of one seed share initial weights and batches.
+
+    - *Statistic*: −log ρ, averaged over pairs of losses. Where all losses meet, that is the mean
+      within losses less the mean between them, each loss and each pair weighing the same.
+    - *p*: losses are permuted among the runs of each replicate: all relabelings that differ where
+      there are no more than `draws`; else p = (1 + as extreme) / (1 + draws).
+    - *A loss of one replicate* has no noise to be corrected for: its ρ is NaN, and it takes no
+      part in the rest.
+
+    Args:
+        likeness: [R, R] symmetric, of R runs: a correlation, or CKA. What is below 0.01 counts as
+            0.01. The diagonal and pairs of one replicate are not looked at.
+        loss: [R] names.
+        replicate: [R] the seed of each run, or its fold where there is one seed.
+        stratum: [R] what keeps runs apart (the fold, where there are several seeds): pairs of two
+            strata do not count, and losses are permuted within each.
+        draws: relabelings drawn where there are too many to try all.
+        seed: of drawing.
+
+    Raises:
+        ValueError: shapes that do not fit, or likeness that is not symmetric.
+    """
+    every = Likeness.of(likeness, loss, replicate, stratum)
+    rho = np.exp(log_rho(every.means(every.log)))
+    names = tuple(every.losses.tolist())
+    told = _with_noise_known(every)
+    runs = every.of_runs(told[every.codes])
+    if not told.any() or not np.isfinite(runs.log).all():
+        return _undecidable(names, rho)
+    relabelings = _relabelings(runs, draws, seed)
+    apart = _apart(runs.means(runs.log))
+    permuted = _apart(runs.means(runs.log, relabelings.labels))
+    statistic = float(np.nanmean(apart))
+    largest = np.nanmedian(permuted, axis=2).max(1)
+    within, between, share = _disagreement(runs)
+    (low, high), (share_low, share_high) = _intervals(runs)
+    return LossContrast(
+        losses=names,
+        statistic=statistic,
+        p=relabelings.p(np.nanmean(permuted, axis=(1, 2)), statistic),
+        low=low,
+        high=high,
+        rho=rho,
+        smallest_p=relabelings.smallest_p,
+        rho_of=_in_all(told, np.exp(-np.nanmean(apart, axis=1))),
+        p_of=_in_all(told, [relabelings.p(largest, own) for own in np.nanmedian(apart, axis=1)]),
+        detectable_rho=_detectable(runs, relabelings, seed),
+        within=within,
+        between=between,
+        share=share,
+        share_low=share_low,
+        share_high=share_high,
+    )
+
+
+def _with_noise_known(runs: Likeness) -> NDArray[np.bool_]:
+    """[L] losses with two replicates that meet another such loss."""
+    repeated = np.diag(runs.numbers) > 0
+    return repeated & (_met(runs) & repeated).any(1)
+
+
+def _met(runs: Likeness) -> NDArray[np.bool_]:
+    """[L, L] pairs of two losses of which pairs of runs count."""
+    return (runs.numbers > 0) & ~np.eye(len(runs.losses), dtype=bool)
+
+
+def _relabelings(runs: Likeness, draws: int, seed: int) -> Relabelings:
+    """Losses permuted among the runs of each block.
+
+    Where every block holds the same losses, renaming them in all blocks of a stratum changes
+    nothing, so one block stays. Else only losses that lie in the same blocks can change names.
+    """
+    blocks = [block for of in runs.blocks for block in of]
+    held = [np.bincount(runs.codes[block], minlength=len(runs.losses)) for block in blocks]
+    if all((one == held[0]).all() for one in held):
+        free = [block for of in runs.blocks for block in of[1:]]
+        return within_blocks(runs.codes, free, draws=draws, seed=seed)
+    _, alike = np.unique(np.stack(held), axis=1, return_counts=True)
+    renamings = prod(factorial(n) for n in alike.tolist())
+    return within_blocks(runs.codes, blocks, draws=draws, seed=seed, equivalent=renamings)
+
+
+def _apart(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """−log ρ [..., L, L − 1] of each loss with each other; NaN where two do not meet."""
+    count = means.shape[-1]
+    others = np.flatnonzero(~np.eye(count, dtype=bool))
+    flat = -log_rho(means).reshape(*means.shape[:-2], count * count)
+    return flat[..., others].reshape(*means.shape[:-1], count - 1)
+
+
+def _disagreement(runs: Likeness) -> tuple[float, float, float]:
+    """Mean likeness within and between losses, and the share of disagreement that is theirs."""
+    means = runs.means(runs.plain)
+    own = np.eye(len(means), dtype=bool)
+    within, between = float(means[own].mean()), float(np.nanmean(means[~own]))
+    return within, between, (within - between) / (1 - between) if between < 1 else float("nan")
+
+
+def _intervals(runs: Likeness) -> tuple[tuple[float, float], tuple[float, float]]:
+    """95 % intervals of the statistic and of the share: a jackknife over runs, within losses."""
+    sizes = np.bincount(runs.codes)
+    if sizes.min() < 3:
+        return (np.nan, np.nan), (np.nan, np.nan)
+    every = np.arange(len(runs.codes))
+    values = np.array([_two_sizes(runs.of_runs(every != run)) for run in every])  # [R, 2]
+    centre = np.array(_two_sizes(runs))
+    variance = np.zeros(2)
+    for code, size in enumerate(sizes):
+        left = values[runs.codes == code]
+        variance += (size - 1) / size * np.square(left - left.mean(0)).sum(0)
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(every) - len(sizes)) * np.sqrt(variance)
+    low, high = (centre - reach).tolist(), (centre + reach).tolist()
+    return (low[0], high[0]), (low[1], high[1])
+
+
+def _two_sizes(runs: Likeness) -> tuple[float, float]:
+    return float(np.nanmean(_apart(runs.means(runs.log)))), _disagreement(runs)[2]
+
+
+def _detectable(runs: Likeness, relabelings: Relabelings, seed: int) -> float:
+    """The mean ρ at which a difference planted in these very numbers is mostly found.
+
+    Under the null hypothesis any relabeling could be the true one. So each of some relabelings is
+    taken for it, log ρ of all pairs of its losses is lowered, and the test is asked again.
+    """
+    if relabelings.smallest_p > LEVEL:
+        return float("nan")
+    labels = relabelings.labels
+    if len(labels) > PLANTED:
+        labels = np.random.default_rng(seed).choice(labels, PLANTED, replace=False)
+    weights = _weights(runs, labels)  # [G, R²]
+    losses_differ = (labels[:, :, None] != labels[:, None, :]).reshape(len(labels), -1)
+    noise = weights @ runs.log.ravel()  # [G]
+    # How much of a difference planted at relabeling g₀ (column) is seen at relabeling g (row).
+    seen = -weights @ losses_differ.T.astype(float)
+
+    def power(difference: float) -> float:
+        found = noise[:, None] + difference * seen
+        p = (found >= np.diag(found) - 1e-12).mean(0)
+        return float((p <= LEVEL).mean())
+
+    low, high = 0.0, float(-np.log(FLOOR))
+    if power(high) < POWER:
+        return float("nan")
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
+    return float(np.exp(-high))
+
+
+def _weights(runs: Likeness, labels: NDArray[np.intp]) -> NDArray[np.float64]:
+    """What the statistic of each relabeling weighs log likeness with, [G, R²]."""
+    met = _met(runs)
+    of_means = (np.diag(met.sum(1)) - met) / met.sum()  # [L, L]
+    of_pairs = of_means / np.maximum(runs.numbers, 1)
+    weights = of_pairs[labels[:, :, None], labels[:, None, :]] * runs.counts
+    return weights.reshape(len(labels), -1)
+
+
+def _in_all(told: NDArray[np.bool_], values: ArrayLike) -> NDArray[np.float64]:
+    """Values of the losses that are told among all losses, NaN elsewhere."""
+    result = np.full(len(told), np.nan)
+    result[told] = values
+    return result
+
+
+def _undecidable(losses: tuple, rho: NDArray[np.float64]) -> LossContrast:
+    of_losses = {"losses": losses, "rho": rho}
+    of_losses |= dict.fromkeys(("rho_of", "p_of"), np.full(len(losses), np.nan))
+    numbers = {field.name: float("nan") for field in fields(LossContrast)}
+    return LossContrast(**(numbers | of_losses))
