@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import factorial, prod
 
 import numpy as np
@@ -17,6 +17,8 @@ LEVEL, POWER = 0.05, 0.8
 
 CONFIDENCE = 0.95
 
+BLOCK = 1 << 20  # values of permuted likeness at once, 8 MiB
+
 PLANTED = 400
 """Relabelings in which a difference is planted to see whether the test finds it."""
 
@@ -27,16 +29,17 @@ class LossContrast:
 
     Attributes:
         losses: [L] their names, sorted.
+        rho: [L, L] likeness of losses corrected for training noise, see `training_corrected`.
+        rho_of: [L] mean ρ of each loss with the others.
+        p_of: [L] p of the loss's standing out: its median ρ with the others being as low, adjusted
+            for the number of losses by the largest such statistic under the same permutations
+            (Westfall & Young, 1993). Of a median one odd loss makes no odd ones of the rest.
         statistic: mean log likeness within losses less between them, −log of the mean ρ.
         p: one-sided, from permuting losses within replicates; NaN where a likeness is not finite
             or no two losses have two replicates each.
         low, high: 95 % interval of the statistic, leaving out one run at a time; NaN unless each
             loss has three replicates.
-        rho: [L, L] likeness of losses corrected for training noise, see `training_corrected`.
         smallest_p: the least p that the number of distinct relabelings allows.
-        rho_of: [L] mean ρ of each loss with the others.
-        p_of: [L] p of the loss's standing out: its median ρ with the others being as low, adjusted
-            for the number of losses by the largest such statistic under the same permutations.
         detectable_rho: the mean ρ that these numbers of losses and replicates, as noisy as these,
             would have shown (p ≤ 0.05) with 80 % power; NaN where they can show none.
         within, between: mean likeness of two trainings of one loss, and of two losses.
@@ -46,20 +49,20 @@ class LossContrast:
     """
 
     losses: tuple
-    statistic: float
-    p: float
-    low: float
-    high: float
     rho: NDArray[np.float64]
-    smallest_p: float
     rho_of: NDArray[np.float64]
     p_of: NDArray[np.float64]
-    detectable_rho: float
-    within: float
-    between: float
-    share: float
-    share_low: float
-    share_high: float
+    statistic: float = np.nan
+    p: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    smallest_p: float = np.nan
+    detectable_rho: float = np.nan
+    within: float = np.nan
+    between: float = np.nan
+    share: float = np.nan
+    share_low: float = np.nan
+    share_high: float = np.nan
 
     @property
     def mean_rho(self) -> float:
@@ -119,24 +122,24 @@ def loss_contrast(
     told = _with_noise_known(every)
     runs = every.of_runs(told[every.codes])
     if not told.any() or not np.isfinite(runs.log).all():
-        return _undecidable(names, rho)
+        unknown = np.full(len(names), np.nan)
+        return LossContrast(names, rho, rho_of=unknown, p_of=unknown)
     relabelings = _relabelings(runs, draws, seed)
     apart = _apart(runs.means(runs.log))
-    permuted = _apart(runs.means(runs.log, relabelings.labels))
-    statistic = float(np.nanmean(apart))
-    largest = np.nanmedian(permuted, axis=2).max(1)
+    statistic, medians = float(np.nanmean(apart)), np.nanmedian(apart, axis=1)
+    permuted, largest = _permuted(runs, relabelings.labels)
     within, between, share = _disagreement(runs)
     (low, high), (share_low, share_high) = _intervals(runs)
     return LossContrast(
         losses=names,
         statistic=statistic,
-        p=relabelings.p(np.nanmean(permuted, axis=(1, 2)), statistic),
+        p=relabelings.p(permuted, statistic),
         low=low,
         high=high,
         rho=rho,
         smallest_p=relabelings.smallest_p,
         rho_of=_in_all(told, np.exp(-np.nanmean(apart, axis=1))),
-        p_of=_in_all(told, [relabelings.p(largest, own) for own in np.nanmedian(apart, axis=1)]),
+        p_of=_in_all(told, [relabelings.p(largest, median) for median in medians]),
         detectable_rho=_detectable(runs, relabelings, seed),
         within=within,
         between=between,
@@ -179,6 +182,20 @@ def _apart(means: NDArray[np.float64]) -> NDArray[np.float64]:
     others = np.flatnonzero(~np.eye(count, dtype=bool))
     flat = -log_rho(means).reshape(*means.shape[:-2], count * count)
     return flat[..., others].reshape(*means.shape[:-1], count - 1)
+
+
+def _permuted(
+    runs: Likeness, labels: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The statistic, and the largest median of a loss, of relabelings [B]."""
+    means, largest = np.empty(len(labels)), np.empty(len(labels))
+    size = max(1, BLOCK // runs.log.size)
+    for start in range(0, len(labels), size):
+        chunk = slice(start, start + size)
+        apart = _apart(runs.means(runs.log, labels[chunk]))
+        means[chunk] = np.nanmean(apart, axis=(1, 2))
+        largest[chunk] = np.nanmedian(apart, axis=2).max(1)
+    return means, largest
 
 
 def _disagreement(runs: Likeness) -> tuple[float, float, float]:
@@ -255,10 +272,3 @@ def _in_all(told: NDArray[np.bool_], values: ArrayLike) -> NDArray[np.float64]:
     result = np.full(len(told), np.nan)
     result[told] = values
     return result
-
-
-def _undecidable(losses: tuple, rho: NDArray[np.float64]) -> LossContrast:
-    of_losses = {"losses": losses, "rho": rho}
-    of_losses |= dict.fromkeys(("rho_of", "p_of"), np.full(len(losses), np.nan))
-    numbers = {field.name: float("nan") for field in fields(LossContrast)}
-    return LossContrast(**(numbers | of_losses))

@@ -16,8 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 FLOOR = 0.01
 """Likeness below it counts as it: a logarithm needs a positive number."""
 
-BLOCK = 1 << 22  # values of permuted likeness at once, 32 MiB
-
 
 @dataclass(frozen=True)
 class Likeness:
@@ -117,14 +115,9 @@ class Likeness:
         starts = np.concatenate([[0], np.cumsum(np.bincount(self.codes))[:-1]])
         # Runs sorted by their new loss: the pairs of two losses lie in one rectangle.
         order = np.argsort(labels, axis=1, kind="stable")
-        result = np.empty((len(labels), len(self.losses), len(self.losses)))
-        size = max(1, BLOCK // values.size)
-        for start in range(0, len(labels), size):
-            chunk = slice(start, start + size)
-            sorted_runs = values[order[chunk, :, None], order[chunk, None, :]]
-            by_row = np.add.reduceat(sorted_runs, starts, axis=1, dtype=np.float64)
-            result[chunk] = np.add.reduceat(by_row, starts, axis=2)
-        return result
+        permuted = values[order[:, :, None], order[:, None, :]]
+        by_row = np.add.reduceat(permuted, starts, axis=1, dtype=np.float64)
+        return np.add.reduceat(by_row, starts, axis=2)
 
 
 def log_rho(means: NDArray[np.float64]) -> NDArray[np.float64]:
