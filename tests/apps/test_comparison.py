@@ -23,7 +23,7 @@ STUDY = ["study.maps.images=3", "study.maps.samples=2", "study.gallery=2", "stud
 
 def training(root: Path, *more: str) -> dict:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build.checked(compose("train", [*overrides(root), *more]), num_classes=9)
+        return build.checked(compose("train", [*overrides(root), *more]))
 
 
 def save_run(root: Path, outputs: Path, loss: str, seed: int, *more: str) -> RunRecord:

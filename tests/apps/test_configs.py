@@ -28,7 +28,7 @@ NEEDS = {
 
 def checked(*overrides: str):
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return build.checked(compose("train", list(overrides)), num_classes=7)
+        return build.checked(compose("train", list(overrides)))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -52,7 +52,7 @@ def test_a_glob_over_losses_finds_nothing_but_losses():
         config = checked(f"loss={name}")
         assert config["loss"]["name"] == name
         if config["loss"]["criterion"] is not None:
-            build.loss(config)
+            build.loss(config, 7)
 
 
 def test_a_loss_may_ask_for_a_rate_of_the_network_and_the_command_line_overrules_it():
@@ -77,19 +77,61 @@ def test_published_hyperparameters_give_way_to_those_set_by_hand(monkeypatch):
     assert checked("loss=triplet")["loss"]["criterion"]["margin"] != 0.119
 
 
+def sweep_of(monkeypatch, *overrides: str) -> str:
+    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
+    given = OmegaConf.create({"overrides": {"task": list(overrides)}})
+    monkeypatch.setattr(HydraConfig, "get", lambda: given)
+    with initialize_config_dir(str(CONF), version_base=None):
+        return compose("train", list(overrides)).sweep
+
+
+@pytest.mark.parametrize(
+    ("key", "spellings", "name"),
+    [
+        ("model.freeze_batchnorm", ("true", "True", "1", "TRUE", "yes"), "true"),
+        ("data.store", ("false", "False", "0"), "false"),
+        ("optimizer.lr", ("1e-3", "0.001", "1.0e-3"), "0.001"),
+        ("sampler.batches", ("null", "NULL"), "null"),
+        ("trainer.max_epochs", ("3", "+3"), "3"),
+    ],
+)
+def test_one_value_names_one_sweep_however_it_is_spelled(monkeypatch, key, spellings, name):
+    names = {sweep_of(monkeypatch, f"{key}={spelling}") for spelling in spellings}
+    assert len(names) == 1
+    assert names.pop().endswith(f"+{key}-{name}")
+
+
+def test_different_values_name_different_sweeps(monkeypatch):
+    values = ("true", "false")
+    assert len({sweep_of(monkeypatch, f"model.freeze_batchnorm={v}") for v in values}) == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=many", r"seed='many' must be a whole number"),
+        ("model.freeze_batchnorm=perhaps", r"model\.freeze_batchnorm='perhaps' must be true or"),
+        ("data.size=big", r"data\.size='big' must be a whole number"),
+        ("sampler.batches=x", r"sampler\.batches='x' must be a whole number or null"),
+        ("model.preprocessing.scale=x", r"model\.preprocessing\.scale='x' must be a number"),
+        ("+model.depth=3", r"unknown model\.depth; valid are .*embedding_size"),
+        ("+probe.images=3", r"unknown probe\.images; valid are .*limit"),
+    ],
+)
+def test_values_of_another_type_and_unknown_entries_are_named(override, message):
+    with pytest.raises(ValueError, match=message):
+        checked(override)
+
+
 def test_a_sweep_is_named_by_its_overrides_in_words_that_need_no_quotes(monkeypatch):
     overrides = [
         "loss=triplet", "seed=1", "data=cub200", "model=resnet50", "trainer.max_epochs=2",
         "+loss.optimizer={lr: 0.01}", "callbacks=retrieval", "optimizer.lr=1e-4",
     ]  # fmt: skip
-    monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
-    given = OmegaConf.create({"overrides": {"task": overrides}})
-    monkeypatch.setattr(HydraConfig, "get", lambda: given)
-    with initialize_config_dir(str(CONF), version_base=None):
-        name = compose("train", overrides).sweep
+    name = sweep_of(monkeypatch, *overrides)
     assert name == (
         "cub200-resnet50+callbacks-retrieval+loss.optimizer-lr-0.01-"
-        "+optimizer.lr-1e-4+trainer.max_epochs-2"
+        "+optimizer.lr-0.0001+trainer.max_epochs-2"
     )
     (parsed,) = OverridesParser.create().parse_overrides([f"runs={name}"])
     assert parsed.value() == name

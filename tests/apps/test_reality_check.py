@@ -25,7 +25,7 @@ def composed(*overrides: str):
     ("loss", "classes", "samples"), [("triplet", 8, 4), ("arcface", 32, 1), ("untrained", 8, 4)]
 )
 def test_batches_are_the_publication_s(loss: str, classes: int, samples: int) -> None:
-    sampler = build.checked(composed(f"loss={loss}"), num_classes=74)["sampler"]
+    sampler = build.checked(composed(f"loss={loss}"))["sampler"]
     assert sampler == {"classes_per_batch": classes, "samples_per_class": samples, "batches": 100}
 
 
@@ -37,14 +37,14 @@ def test_schedule_is_the_publication_s(
     data: str, evaluate_every: int, published_patience: int
 ) -> None:
     """It stopped at the first evaluation more than so many epochs after the best one."""
-    config = build.checked(composed(f"data={data}"), num_classes=74)
+    config = build.checked(composed(f"data={data}"))
     assert config["trainer"]["check_val_every_n_epoch"] == evaluate_every
     evaluations = math.floor(published_patience / evaluate_every) + 1
     assert config["callbacks"]["early_stopping"]["patience"] == evaluations
 
 
 def test_the_rest_is_the_publication_s() -> None:
-    config = build.checked(composed("loss=margin"), num_classes=74)
+    config = build.checked(composed("loss=margin"))
     assert config["optimizer"] == {
         "_target_": "torch.optim.RMSprop",
         "_partial_": True,

@@ -46,21 +46,23 @@ def test_differences_name_each_setting() -> None:
     assert differences(old, new) == [
         "gone: 1 → (not set)",
         "loss.margin: 0.2 → 0.1",
-        "loss.miner: None → (not set)",
         "loss.miner.x: (not set) → 1",
         "new: (not set) → [1]",
     ]
     assert differences(old, old) == []
     assert differences({"a": (1, 2)}, {"a": [1.0, 2.0]}) == []
+    assert differences({"a": None}, {}) == []
+    assert differences({"a": None}, {"a": 0}) == ["a: (not set) → 0"]
 
 
 def test_immaterial_settings_do_not_count() -> None:
     old = {"logger": {"mode": "online"}, "data": {"workers": 0, "name": "x"}, "output_root": "a"}
     new = {"logger": None, "data": {"workers": 4, "name": "x"}, "output_root": "b"}
     assert differences(old, new) == []
+    classes = [{"loss": {"criterion": {"part": {"num_classes": n}}}} for n in (9, None)]
+    assert differences(*classes) == []
     assert differences(old, new, ignore=()) == [
         "data.workers: 0 → 4",
-        "logger: (not set) → None",
         "logger.mode: online → (not set)",
         "output_root: a → b",
     ]

@@ -66,7 +66,7 @@ def composed(name: str, *overrides: str) -> dict[str, Any]:
         config = hydra.compose(
             overrides=[
                 f"+loss={name}",
-                f"+num_classes={CLASSES}",
+                "+num_classes=null",
                 f"+model.embedding_size={EMBEDDING_SIZE}",
                 *overrides,
             ]
@@ -76,7 +76,7 @@ def composed(name: str, *overrides: str) -> dict[str, Any]:
 
 def build(name: str, *overrides: str, seed: int = 0, hyperparameters: str = "default") -> LossSpec:
     config = merge_published(compose(name, *overrides), hyperparameters)
-    return build_loss(config, hydra.utils.instantiate, seed=seed)
+    return build_loss(config, hydra.utils.instantiate, num_classes=CLASSES, seed=seed)
 
 
 def labels() -> Tensor:
@@ -242,7 +242,7 @@ def test_published_optima_build_and_step(name: str) -> None:
     assert config == compose(name)
     for key, value in config["published"]["criterion"].items():
         assert merged["criterion"][key] == value
-    spec = build_loss(merged, hydra.utils.instantiate, seed=0)
+    spec = build_loss(merged, hydra.utils.instantiate, num_classes=CLASSES, seed=0)
     assert spec.criterion is not None
     embeddings = toy_network()(toy_batch(0))
     assert torch.isfinite(loss_value(spec.criterion, spec.miner, embeddings, labels()))
@@ -342,13 +342,16 @@ def own_loss(**criterion: Any) -> dict[str, Any]:
 
 def test_own_loss_works_like_the_rest() -> None:
     config = own_loss(num_classes=CLASSES, embedding_size=EMBEDDING_SIZE)
-    spec, network = build_loss(config, hydra.utils.instantiate, seed=0), toy_network()
+    spec, network = (
+        build_loss(config, hydra.utils.instantiate, num_classes=CLASSES, seed=0),
+        toy_network(),
+    )
     assert spec.criterion is not None
     before = loss_value(spec.criterion, None, network(toy_batch(0)), labels())
     train(spec, network, range(20))
     assert loss_value(spec.criterion, None, network(toy_batch(0)), labels()) < before
     with pytest.raises(ValueError, match=r"'wieght'.*embedding_size, num_classes, weight"):
-        build_loss(own_loss(wieght=1.0), hydra.utils.instantiate, seed=0)
+        build_loss(own_loss(wieght=1.0), hydra.utils.instantiate, num_classes=CLASSES, seed=0)
 
 
 class Echo(nn.Module):
@@ -366,7 +369,7 @@ def test_target_that_is_no_module() -> None:
     config = own_loss()
     config["criterion"] = {"_target_": "fractions.Fraction", "numerator": 1}
     with pytest.raises(ValueError, match=r"gives a Fraction, not a torch\.nn\.Module"):
-        build_loss(config, hydra.utils.instantiate, seed=0)
+        build_loss(config, hydra.utils.instantiate, num_classes=CLASSES, seed=0)
 
 
 def test_batches_are_checked() -> None:

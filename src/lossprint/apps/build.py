@@ -5,17 +5,21 @@ import functools
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from torch import nn
 
+from lossprint.apps.settings import TrainingSettings, resolved, typed
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.probe import ProbeSet, read_probe_set
@@ -50,27 +54,45 @@ NOT_IN_SWEEP_NAME = (
     "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
     "output_root", "data_root",
 )  # fmt: skip
+PARTLY_IN_SWEEP_NAME = ("loss", "data", "model")
+"""Their choice is said already, single entries are not."""
 LONGEST_SWEEP_NAME = 120
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
     """`<data>-<model>` and every other override: runs in one folder differ in loss, fold, seed.
 
-    It has no character that a shell or Hydra wants quoted: `analyze.py runs=<name>` takes it.
+    Values are written as their types have them, so that `true`, `True` and `1` name one sweep. The
+    name has no character that a shell or Hydra wants quoted: `analyze.py runs=<name>` takes it.
     """
     name = f"{_root_.data.name}-{_root_.model.name}"
-    overrides = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
-    rest = sorted(
-        override.lstrip("+")
-        for override in overrides
-        if override.lstrip("+~").split("=")[0].split(".")[0] not in NOT_IN_SWEEP_NAME
-        or override.startswith(("loss.", "+loss.", "data.", "+data.", "model.", "+model."))
-    )
+    overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    rest = sorted(_spelled(override, _root_) for override in parsed if _names_sweep(override))
     full = re.sub(r"[^a-zA-Z0-9_.+-]+", "-", "+".join([name, *rest]))
     if len(full) <= LONGEST_SWEEP_NAME:
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]
     return f"{full[: LONGEST_SWEEP_NAME - 9]}-{digest}"
+
+
+def _names_sweep(override: Override) -> bool:
+    section, *below = override.get_key_element().lstrip("+~").split(".")
+    return section not in NOT_IN_SWEEP_NAME or (bool(below) and section in PARTLY_IN_SWEEP_NAME)
+
+
+def _spelled(override: Override, config: DictConfig) -> str:
+    """`<name>=<value>`, the value as the configuration has it and not as it was typed."""
+    key = override.get_key_element().lstrip("+~")
+    value = OmegaConf.select(config, key)
+    chosen = isinstance(value, DictConfig) and isinstance(override.value(), str)
+    if override.is_delete() or chosen:
+        return f"{key}={override.get_value_element_as_str()}"
+    with suppress(ValueError):  # told where the configuration is checked
+        value = OmegaConf.select(typed(config, TrainingSettings), key)
+    if isinstance(value, bool) or value is None:
+        return f"{key}={str(value).lower().replace('none', 'null')}"
+    return f"{key}={value}"
 
 
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
@@ -98,48 +120,37 @@ def plain(config: Any) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-TOP_LEVEL = (
-    "loss", "data", "probe", "model", "optimizer", "schedule", "sampler", "trainer", "callbacks",
-    "logger", "experiment", "seed", "fold", "folds", "hyperparameters", "data_root", "output_root",
-    "sweep", "force", "analyze", "num_classes",
-)  # fmt: skip
-
-
-def checked(
-    config: DictConfig, *, num_classes: int | None = None, multirun: bool = False
-) -> dict[str, Any]:
+def checked(config: DictConfig, *, multirun: bool = False) -> dict[str, Any]:
     """The configuration of a training, resolved, with its hyperparameters chosen, and checked.
 
     Args:
         config: as composed.
-        num_classes: of the training classes, once the data has told.
         multirun: whether this is one job of several.
 
     Raises:
         ValueError: an entry is unknown or its value is not valid; the message names it.
     """
-    check_keys("", config, TOP_LEVEL)
-    resolved = plain(OmegaConf.merge(config, {"num_classes": num_classes}))
-    check_run(resolved)
-    resolved["loss"] = merge_published(
-        resolved["loss"], resolved["hyperparameters"], keep=_set_by_hand("loss.")
+    settings = resolved(config, TrainingSettings)
+    check_run(settings)
+    settings["loss"] = merge_published(
+        settings["loss"], settings["hyperparameters"], keep=_set_by_hand("loss.")
     )
-    check_loss_config(resolved["loss"])
-    batch_notes(resolved)
-    check_logger(resolved["logger"])
-    render = resolved["data"].get("render")
+    check_loss_config(settings["loss"])
+    batch_notes(settings)
+    check_logger(settings["logger"])
+    render = settings["data"]["render"]
     if render is not None:
-        development = render["designs"] - resolved["data"]["source"]["test_classes"]
-        training, _ = fold_classes(development, resolved["fold"], resolved["folds"])
-        check_enough_classes(len(training), resolved["sampler"]["classes_per_batch"])
-    trainer = resolved["trainer"]
+        development = render["designs"] - settings["data"]["source"]["test_classes"]
+        training, _ = fold_classes(development, settings["fold"], settings["folds"])
+        check_enough_classes(len(training), settings["sampler"]["classes_per_batch"])
+    trainer = settings["trainer"]
     if multirun and trainer["devices"] not in (1, "1") and trainer.get("strategy") != "ddp_spawn":
         raise ValueError(
             f"trainer.devices={trainer['devices']!r} cannot go with --multirun: Lightning would "
             "start the whole sweep again in every process. Use trainer.devices=1 (one run a GPU, "
             "e.g. with hydra/launcher=submitit_slurm), or train one loss at a time"
         )
-    return resolved
+    return settings
 
 
 def embedder(config: Mapping[str, Any]) -> Embedder:
@@ -283,9 +294,9 @@ def batch_notes(config: Mapping[str, Any]) -> list[str]:
     )
 
 
-def loss(config: Mapping[str, Any]) -> LossSpec:
-    """The loss, from the sections `loss` and `seed`."""
-    return build_loss(config["loss"], instantiate, seed=config["seed"])
+def loss(config: Mapping[str, Any], num_classes: int) -> LossSpec:
+    """The loss of so many training classes, from the sections `loss` and `seed`."""
+    return build_loss(config["loss"], instantiate, num_classes=num_classes, seed=config["seed"])
 
 
 def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> MetricLearning:

@@ -84,7 +84,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     folder = run_folder(
         config["output_root"], config["sweep"], loss, config["fold"], config["seed"]
     )
-    existing = existing_run(folder, composed, multirun=multirun)
+    existing = existing_run(folder, config)
     if existing is not None and existing.status == "finished":
         console.print(f"[green]{existing.name} is finished already[/]; force=true trains it again")
         show_result(existing, console)
@@ -111,7 +111,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     record = record.begin(config)
     try:
         data = build.datamodule(config, images)
-        config = build.checked(composed, num_classes=data.num_classes, multirun=multirun)
+        config["num_classes"] = data.num_classes
         record = _train(config, network, data, record, console, started)
     except (Interrupted, KeyboardInterrupt):
         raise
@@ -122,7 +122,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     return record
 
 
-def existing_run(folder: Path, composed: DictConfig, *, multirun: bool) -> RunRecord | None:
+def existing_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     """The run that a folder holds, if it is one of the same configuration.
 
     With `force` an earlier run's record and checkpoints are removed, whatever they were; so are
@@ -134,10 +134,7 @@ def existing_run(folder: Path, composed: DictConfig, *, multirun: bool) -> RunRe
     if not (folder / "run.json").exists():
         return None
     record = load_record(folder)
-    before = record.config()
-    # What depends on the number of classes is the same only with the number that its data told.
-    config = build.checked(composed, num_classes=before.get("num_classes"), multirun=multirun)
-    changed = differences(before, config, ignore=immaterial(config))
+    changed = differences(record.config(), config, ignore=immaterial(config))
     if config["force"] or (changed and record.status == "failed"):
         for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
             path.unlink()
@@ -159,7 +156,7 @@ def _train(
     console: Console,
     started: float,
 ) -> RunRecord:
-    spec = build.loss(config)
+    spec = build.loss(config, data.num_classes)
     for note in build.batch_notes(config):
         console.print(f"[yellow]note:[/] {note}")
     probe = build.probe_set(config)

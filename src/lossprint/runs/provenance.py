@@ -33,11 +33,15 @@ IMMATERIAL = frozenset(
         "force",
         "hydra",
         "logger",
+        "num_classes",  # the data tells, whose fingerprint is kept
         "output_root",
         "sweep",
     }
 )
-"""Dotted names of settings that change where, how loudly or how often, but not what is trained."""
+"""Settings that change where, how loudly or how often, but not what is trained.
+
+Dotted names, or names that do not count wherever they stand.
+"""
 
 
 def immaterial(config: Mapping[str, Any]) -> frozenset[str]:
@@ -87,10 +91,11 @@ def differences(
     Args:
         old: nested plain containers.
         new: likewise.
-        ignore: dotted names that do not count, with all below them.
+        ignore: see `IMMATERIAL`; all below such a name does not count either.
 
     Returns:
-        One line per setting, e.g. "loss.criterion.margin: 0.2 → 0.1", sorted; empty if none.
+        One line per setting, e.g. "loss.criterion.margin: 0.2 → 0.1", sorted; empty if none. A
+        setting that is null is one that is not set.
 
     Example:
         >>> differences({"seed": 0, "model": {"name": "a"}}, {"seed": 0, "model": {"name": "b"}})
@@ -112,7 +117,9 @@ def _flat(config: Mapping[str, Any], ignore: Collection[str], path: str = "") ->
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{path}{key}"
-        if name in ignore:
+        if name in ignore or key in ignore:
+            continue
+        if value is None:
             continue
         if isinstance(value, Mapping) and value:
             flat.update(_flat(value, ignore, f"{name}."))

@@ -209,13 +209,18 @@ def _check_rate(key: str, name: str, rate: Any) -> None:
 
 
 def build_loss(
-    loss_config: Mapping[str, Any], instantiate: Callable[[Any], Any], *, seed: int
+    loss_config: Mapping[str, Any],
+    instantiate: Callable[[Any], Any],
+    *,
+    num_classes: int,
+    seed: int,
 ) -> LossSpec:
     """Build a loss from its file.
 
     Args:
         loss_config: a loss file with its interpolations resolved, as plain containers.
         instantiate: makes an object of a `_target_` configuration, nested ones included.
+        num_classes: of the training classes; takes the place of `num_classes: null`.
         seed: of the criterion's initial weights. The global generator is left as it was.
 
     Raises:
@@ -227,8 +232,8 @@ def build_loss(
     name = loss_config["name"]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        criterion = _build_module(loss_config, "criterion", instantiate)
-        miner = _build_module(loss_config, "miner", instantiate)
+        criterion = _build_module(loss_config, "criterion", instantiate, num_classes)
+        miner = _build_module(loss_config, "miner", instantiate, num_classes)
     optimizer = loss_config.get("optimizer") or {}
     weights = [] if criterion is None else [key for key, _ in criterion.named_parameters()]
     if weights and "lr" not in optimizer:
@@ -256,13 +261,13 @@ def build_loss(
 
 
 def _build_module(
-    loss_config: Mapping[str, Any], part: str, instantiate: Callable[[Any], Any]
+    loss_config: Mapping[str, Any], part: str, instantiate: Callable[[Any], Any], num_classes: int
 ) -> nn.Module | None:
     config = loss_config.get(part)
     if config is None:
         return None
     try:
-        module = instantiate(config)
+        module = instantiate(_with_classes(config, num_classes))
     except Exception as error:
         cause = error.__cause__ or error
         raise ValueError(
@@ -274,6 +279,16 @@ def _build_module(
             "not a torch.nn.Module."
         )
     return module
+
+
+def _with_classes(config: Any, num_classes: int) -> Any:
+    """Put the number in place of every `num_classes: null`, in nested objects too."""
+    if not isinstance(config, Mapping):
+        return config
+    filled = {key: _with_classes(value, num_classes) for key, value in config.items()}
+    if filled.get("num_classes", num_classes) is None:
+        filled["num_classes"] = num_classes
+    return filled
 
 
 def distance_name(distance: distances.BaseDistance) -> str:
