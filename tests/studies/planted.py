@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 
 from lossprint.data.probe import ProbeSet
+from lossprint.probing import MapSettings, embeddings_key, maps_key
 from lossprint.runs.cache import load_or_compute
-from lossprint.studies.probe_features import embeddings_key, maps_key
-from lossprint.studies.settings import MapSettings, StudySettings
+from lossprint.studies.settings import StudySettings
 from lossprint.studies.subjects import Subject
 
 SIZE, IMAGES, PROBE = 16, 6, 60

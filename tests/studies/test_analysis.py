@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from scipy.spatial.distance import cdist, jensenshannon
 from scipy.stats import pearsonr
 
+from lossprint.probing import embeddings_key, maps_key
 from lossprint.reports.evidence import Evidence, Gallery
 from lossprint.reports.findings import Verdict, answer, findings
 from lossprint.studies import map_agreement as map_study
 from lossprint.studies.analysis import analyse
 from lossprint.studies.interventions import displacement
-from lossprint.studies.probe_features import embeddings_key, maps_key
 from tests.studies.planted import IMAGES, SETTINGS, Loads, probe_set, subjects
 
 

@@ -28,6 +28,7 @@ from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
 from lossprint.data.undecodable import check_decodable
 from lossprint.models.embedder import Embedder, build_embedder
+from lossprint.probing.network import fastest_device
 from lossprint.rendering.dataset import ensure_set
 from lossprint.runs.imported import import_reality_check
 from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpoints
@@ -172,10 +173,13 @@ def untrained(config: Mapping[str, Any]) -> nn.Module:
 
 
 def trained(record: RunRecord) -> tuple[nn.Module, Preprocessing]:
-    """The network of a run's best epoch, in eval mode, and what it expects of its input."""
+    """The network of a run's best epoch, in eval mode on the fastest device, and its input."""
     config = record.config()
     own = "network" in config["model"]
-    return load_run(record, own_network(config["model"], config["seed"]) if own else None)
+    network, expected = load_run(
+        record, own_network(config["model"], config["seed"]) if own else None
+    )
+    return network.to(fastest_device()), expected
 
 
 def own_network(model: Mapping[str, Any], seed: int) -> nn.Module:

@@ -22,6 +22,8 @@ from lossprint.apps import build
 from lossprint.apps.errors import command
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
+from lossprint.probing import kept_for_another_set, weights_key
+from lossprint.probing.network import fastest_device
 from lossprint.reports.evidence import Evidence, Gallery
 from lossprint.reports.report import Report, write_report
 from lossprint.reports.style import readable
@@ -33,7 +35,6 @@ from lossprint.runs.registry import find_runs, newest_sweep
 from lossprint.runs.tracker import TrackedRun, Tracker, open_tracker
 from lossprint.studies.analysis import Analysis, Progress, analyse
 from lossprint.studies.comparability import incompatibilities, training_differences
-from lossprint.studies.probe_features import kept_for_another_set
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.subjects import Subject, subjects_of_runs
 from lossprint.training.checks import check_keys
@@ -182,7 +183,8 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
 
 def initial_network(config: Mapping[str, Any]) -> tuple[nn.Module, Preprocessing]:
     """The network that a run of this configuration begins from, and what it expects."""
-    return build.untrained(config).eval(), build.preprocessing(config)
+    network = build.untrained(config).eval().to(fastest_device())
+    return network, build.preprocessing(config)
 
 
 def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
@@ -194,7 +196,7 @@ def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
     for seed, record in sorted(by_seed.items()):
         config = record.config()
         try:
-            state = build.untrained(config).state_dict()
+            key = weights_key(build.untrained(config))
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error} Or compare without it: untrained=false") from error
         metrics = {
@@ -210,7 +212,7 @@ def untrained_subjects(records: Sequence[RunRecord]) -> list[Subject]:
                 distance="lp",
                 fold=-1,
                 seed=seed,
-                weights_key=content_key(state),
+                weights_key=key,
                 cache=record.folder.parent.parent / ".untrained" / f"seed{seed}",
                 load=partial(initial_network, config),
                 metrics=metrics,

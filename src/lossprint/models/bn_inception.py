@@ -60,6 +60,8 @@ class BNInception(nn.Module):
     """
 
     num_features = 1024
+    feature_info = tuple({"module": f"inception_{block.name}"} for block in _BLOCKS)
+    """Its stages, told as timm's models tell theirs."""
 
     def __init__(self, num_classes: int | None = 1000) -> None:
         super().__init__()
@@ -104,6 +106,7 @@ class BNInception(nn.Module):
         )
         if block.pool_projection:
             self._add_unit(f"{name}_pool_proj", channels, block.pool_projection, kernel=1)
+        self.add_module(name, nn.Identity())  # what the block gives, for whoever hooks into it
 
     def _unit(self, name: str, x: Tensor) -> Tensor:
         x = self.get_submodule(f"{name}_bn")(self.get_submodule(name)(x))
@@ -120,7 +123,7 @@ class BNInception(nn.Module):
         if block.pool_projection:
             pooled = self._unit(f"{name}_pool_proj", pooled)
         branches.append(pooled)
-        return torch.cat(branches, dim=1)
+        return self.get_submodule(name)(torch.cat(branches, dim=1))
 
 
 def _pool(x: Tensor, block: _Block) -> Tensor:

@@ -52,6 +52,14 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     return dict(content)
 
 
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A network's state as it is saved: on the CPU, each tensor with memory of its own."""
+    return {
+        name: value.detach().to("cpu", copy=True).contiguous()
+        for name, value in model.state_dict().items()
+    }
+
+
 def rename_keys(
     state: Mapping[str, Tensor], key_map: Mapping[str, str | None]
 ) -> dict[str, Tensor]:

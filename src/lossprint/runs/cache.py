@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -37,14 +37,6 @@ def content_key(*parts: Any) -> str:
     digest = hashlib.sha256()
     _feed(digest, parts)
     return digest.hexdigest()[:KEY_LENGTH]
-
-
-def embeddings_key(weights: str, probe: str) -> str:
-    """Key of a network's embeddings of a probe set: of its weights' key and the set's fingerprint.
-
-    Training and analysis keep them under the same name, so what one computed the other finds.
-    """
-    return content_key("embeddings", weights, probe)
 
 
 def file_key(path: Path | str) -> str:
@@ -102,13 +94,32 @@ def load_or_compute(
     Returns:
         Tensors by name, on the CPU.
     """
+    return load_file(kept_file(folder, kind, key, compute))
+
+
+def kept_file(
+    folder: Path | str, kind: str, key: str, compute: Callable[[], Mapping[str, Tensor]]
+) -> Path:
+    """Compute and keep a result unless it is cached; its file may be read piece by piece.
+
+    Arguments are those of `load_or_compute`.
+    """
     path = cache_file(folder, kind, key)
-    if path.is_file():
-        try:
-            return load_file(path)
-        except SafetensorError:
-            path.unlink()  # damaged, e.g. by a full disk: it is only a cache
+    if is_kept(path):
+        return path
     result = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
     with whole_file(path) as temporary:
         save_file(result, temporary)
-    return result
+    return path
+
+
+def is_kept(path: Path) -> bool:
+    """Whether a cached file is there and readable; one that is damaged is removed."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        path.unlink()  # damaged, e.g. by a full disk: it is only a cache
+        return False

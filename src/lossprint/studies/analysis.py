@@ -10,6 +10,15 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
+from lossprint.probing import (
+    ImagesDone,
+    embeddings_key,
+    map_rows,
+    maps_key,
+    probe_embeddings,
+    probe_maps,
+    probe_properties,
+)
 from lossprint.studies.contrasts import COLUMNS as CONTRAST_COLUMNS
 from lossprint.studies.contrasts import adjusted, family_contrast, loss_contrast
 from lossprint.studies.embedding_similarity import (
@@ -27,15 +36,7 @@ from lossprint.studies.map_agreement import (
     agreement_table,
     disagreement_by_image,
 )
-from lossprint.studies.probe_features import (
-    ImagesOf,
-    embeddings_key,
-    map_rows,
-    maps_key,
-    probe_embeddings,
-    probe_maps,
-)
-from lossprint.studies.property_clustering import property_table, property_values
+from lossprint.studies.property_clustering import property_table
 from lossprint.studies.retrieval import curves_table, retrieval_table
 from lossprint.studies.saliency_shares import share_table
 from lossprint.studies.settings import StudySettings
@@ -100,7 +101,7 @@ def analyse(
             found = (
                 probe_maps(subject, probe, settings.maps, images),
                 probe_embeddings(subject, probe, images),
-                property_values(subject, probe, settings.properties),
+                probe_properties(subject, probe, settings.properties),
             )
         except UNUSABLE as error:
             left_out.append(_left_out(subject, error))
@@ -161,7 +162,7 @@ def analyse(
     return Analysis(tables, pictures, used)
 
 
-def _step(progress: Progress, subject: Subject, done: int, steps: int) -> ImagesOf:
+def _step(progress: Progress, subject: Subject, done: int, steps: int) -> ImagesDone:
     """Tell of the images within one network's step."""
     return lambda what, images, of: progress(
         f"{what} of {subject.run}: {images:,}/{of:,} images", done, steps

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lossprint.data.probe import ProbeSet
-from lossprint.studies.probe_features import read_maps
+from lossprint.probing import read_maps
 from lossprint.studies.subjects import Subject
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
-from lossprint.studies.probe_features import ImagesOf, probe_embeddings
+from lossprint.probing import ImagesDone, probe_embeddings
 from lossprint.studies.subjects import Subject
 
 COLUMNS = ["run", "loss", "family", "fold", "seed", "property", "reference", "value"]
@@ -20,7 +20,7 @@ UNRELATED, DESIGNS = "unrelated scenes", "two designs"
 def intervention_table(
     subjects: Sequence[Subject],
     scenes: ProbeSet | None,
-    progress: Callable[[Subject], ImagesOf],
+    progress: Callable[[Subject], ImagesDone],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """`run, loss, family, fold, seed, property, reference, value`: see `displacement`.
 

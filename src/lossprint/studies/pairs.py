@@ -7,7 +7,7 @@ from itertools import combinations
 import pandas as pd
 from torch import Tensor
 
-from lossprint.runs.cache import cache_file, content_key, load_or_compute
+from lossprint.runs.cache import cache_file, content_key, is_kept, load_or_compute
 from lossprint.studies.subjects import Subject
 
 Pair = tuple[int, int]
@@ -37,7 +37,7 @@ def cached_pairs(
         first, second = sorted((a, b), key=lambda position: keys[position])
         places[a, b] = (subjects[first].cache, content_key(kind, keys[first], keys[second]))
     missing = [
-        pair for pair, place in places.items() if not cache_file(place[0], kind, place[1]).is_file()
+        pair for pair, (folder, key) in places.items() if not is_kept(cache_file(folder, kind, key))
     ]
     computed = compute(missing) if missing else {}
     return {

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from lossprint.data.probe import ProbeSet
-from lossprint.saliency import region_shares
-from lossprint.studies.probe_features import read_maps
+from lossprint.probing import area_shares, read_maps, saliency_shares
 from lossprint.studies.subjects import Subject
 
 REGIONS = ("car", "background", "shadow")
@@ -34,13 +33,10 @@ def share_table(
         reason = f"the probe set {probe.name} has no masks/; rendered sets have them"
         gap = pd.DataFrame([{"run": "", "part": "where the maps lie", "reason": reason}])
         return pd.DataFrame(columns=COLUMNS), gap
-    masks = probe.masks[list(rows)]
+    areas = area_shares(probe, len(rows))
     found = []
     for subject, file in zip(subjects, files, strict=True):
-        shares = region_shares(read_maps(file, list(rows)), masks)
+        shares = saliency_shares(read_maps(file, rows), probe)
         run = [subject.run, subject.loss, subject.family, subject.fold, subject.seed]
-        found += [
-            [*run, name, float(shares[name].area.mean()), float(shares[name].saliency.nanmean())]
-            for name in REGIONS
-        ]
+        found += [[*run, name, areas[name], shares[name]] for name in REGIONS]
     return pd.DataFrame(found, columns=COLUMNS), pd.DataFrame(columns=["run", "part", "reason"])

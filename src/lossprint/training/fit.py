@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from safetensors.torch import save_file
 
 from lossprint.files import whole_file
+from lossprint.models.checkpoints import weights_of
 from lossprint.training.module import MetricLearning
 
 MONITOR = "val/map_at_r"
@@ -106,11 +107,8 @@ def fit_and_test(
 
 def save_weights(network: torch.nn.Module, path: Path) -> None:
     """A network's state as safetensors."""
-    state = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
     with whole_file(path) as temporary:
-        save_file(state, temporary)
+        save_file(weights_of(network), temporary)
 
 
 def _best_validation(checkpoint: dict) -> dict[str, float]:

@@ -15,10 +15,9 @@ from torch.utils.data import DataLoader
 
 from lossprint.data.probe import ProbeSet, read_probe_set
 from lossprint.data.transforms import Preprocessing
+from lossprint.probing import MapSettings, maps_key
 from lossprint.runs.cache import file_key
 from lossprint.runs.tracker import Tracker
-from lossprint.studies.probe_features import maps_key
-from lossprint.studies.settings import MapSettings
 from lossprint.studies.subjects import Subject
 from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.callbacks.probe_maps import ProbeMaps

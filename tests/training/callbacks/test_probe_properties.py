@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
 from lossprint.metrics import normalized_r_precision
+from lossprint.probing import embeddings_key
 from lossprint.runs.cache import cache_file, file_key
 from lossprint.runs.tracker import Tracker
-from lossprint.studies.probe_features import embeddings_key
 from lossprint.studies.subjects import Subject
 from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows

@@ -1,25 +1,33 @@
 """While it trains: what the embedding looks at in the probe images."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytorch_lightning as pl
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lossprint.files import whole_file
 from lossprint.metrics.fisher import fisher_mean
-from lossprint.runs.cache import cache_file, content_key, file_key, load_or_compute
+from lossprint.probing import (
+    LoadedNetwork,
+    MapSettings,
+    make_maps,
+    maps_key,
+    probe_maps,
+    read_maps,
+    weights_key,
+)
+from lossprint.runs.cache import cache_file, file_key
 from lossprint.runs.record import load_record
-from lossprint.saliency import map_agreement, region_shares, saliency_maps
+from lossprint.saliency import map_agreement, region_shares
 from lossprint.saliency.preparation import Precision
 from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.map_strip import map_strip
 
 PICTURES = "saliency"
 FINAL_PICTURE = "saliency.png"
-IMAGES_AT_ONCE = 32
 
 
 class ProbeMaps(pl.Callback):
@@ -74,14 +82,7 @@ class ProbeMaps(pl.Callback):
         self.count = min(images or len(context.probe), len(context.probe))
         self.watched = min(watched, self.count)
         self.shown = shown
-        self.parameters: dict[str, Any] = {
-            "images": self.count,
-            "samples": samples,
-            "noise_level": noise_level,
-            "percentile": percentile,
-            "precision": precision,
-            "seed": seed,
-        }
+        self.settings = MapSettings(self.count, samples, noise_level, percentile, precision, seed)
         self._initial: Tensor | None = None
         self._reference = None if reference is None else self._kept_maps(Path(reference))
 
@@ -102,37 +103,27 @@ class ProbeMaps(pl.Callback):
             metrics = self._shares("untrained", self._initial)
             pl_module.log_dict(metrics | self._chance("untrained"))
             return
-        folder = self.context.folder
-        key = self._key(file_key(folder / "weights.safetensors"), self.context.distance)
-        kept = load_or_compute(
-            folder / "analysis",
-            "maps",
-            key,
-            lambda: {"maps": self._maps(pl_module, self.count).half()},
+        network = LoadedNetwork(
+            cast(nn.Module, pl_module.embedder),
+            self.context.preprocessing,
+            self.context.distance,
+            self.context.folder / "analysis",
+            weights_key(cast(nn.Module, pl_module.embedder)),
         )
-        maps = kept["maps"].float()
+        maps = read_maps(probe_maps(network, self.context.probe, self.settings), range(self.count))
         pl_module.log_dict(self._metrics("probe", maps))
         if trainer.is_global_zero:
             self._draw(maps, FINAL_PICTURE, None)
 
     def _maps(self, pl_module: pl.LightningModule, count: int) -> Tensor:
         """Of the first probe images, [count, H, W] on the CPU, made on the training device."""
-        probe, device = self.context.probe, pl_module.device
-        black = torch.zeros(1, 3, probe.size, probe.size, dtype=torch.uint8, device=device)
-        settings = {name: value for name, value in self.parameters.items() if name != "images"}
-        found = []
-        for start in range(0, count, IMAGES_AT_ONCE):
-            rows = range(start, min(start + IMAGES_AT_ONCE, count))
-            maps = saliency_maps(
-                cast(nn.Module, pl_module.embedder),
-                self.context.preprocessing(probe.pixels(rows).to(device)),
-                distance=self.context.distance,
-                baseline=self.context.preprocessing(black)[0],
-                image_ids=[probe.files[row] for row in rows],
-                **settings,
-            )
-            found.append(maps.cpu())
-        return torch.cat(found)
+        return make_maps(
+            cast(nn.Module, pl_module.embedder),
+            self.context.preprocessing,
+            self.context.probe,
+            replace(self.settings, images=count),
+            self.context.distance,
+        )
 
     def _metrics(self, prefix: str, maps: Tensor) -> dict[str, float]:
         metrics = self._shares(prefix, maps)
@@ -170,19 +161,21 @@ class ProbeMaps(pl.Callback):
             strip.save(temporary)
         self.context.tracker.log_images({"probe/saliency": strip}, epoch=epoch)
 
-    def _key(self, weights: str, distance: str) -> str:
-        """Of what maps depend on, as `lossprint.studies.probe_features.maps_key` names it."""
-        fingerprint = self.context.probe.fingerprint
-        return content_key("maps", weights, distance, fingerprint, self.parameters)
-
     def _kept_maps(self, run: Path) -> Tensor:
         record = load_record(run)
-        key = self._key(file_key(record.weights_file), record.distance)
+        network = LoadedNetwork(
+            nn.Identity(),
+            self.context.preprocessing,
+            record.distance,
+            record.analysis_folder,
+            file_key(record.weights_file),
+        )
+        key = maps_key(network, self.context.probe, self.settings)
         path = cache_file(record.analysis_folder, "maps", key)
         if not path.is_file():
             raise ValueError(
                 f"reference run {run} keeps no maps of the first {self.count} images of probe set "
-                f"{self.context.probe.name} with {self.parameters}: {path.name} is missing in "
+                f"{self.context.probe.name} with {self.settings}: {path.name} is missing in "
                 f"{path.parent}"
             )
-        return load_file(path)["maps"]
+        return read_maps(path, range(self.count))

@@ -11,7 +11,8 @@ from lossprint.files import whole_file
 from lossprint.metrics import normalized_r_precision
 from lossprint.metrics.properties import Variance
 from lossprint.models.embedding import embed, embed_in_parts
-from lossprint.runs.cache import content_key, embeddings_key, file_key, load_or_compute
+from lossprint.probing import LoadedNetwork, embeddings_key, weights_key
+from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.module import MetricLearning
 from lossprint.training.progress import shown_images
@@ -125,8 +126,14 @@ class ProbeProperties(pl.Callback):
 
     def _final_embeddings(self, trainer: pl.Trainer, pl_module: MetricLearning) -> Tensor:
         """Embeddings with the weights that were just written, kept under what they depend on."""
-        weights = file_key(self.context.folder / "weights.safetensors")
-        key = embeddings_key(weights, self._fingerprint)
+        network = LoadedNetwork(
+            pl_module.embedder,
+            self.context.preprocessing,
+            self.context.distance,
+            self.context.folder / "analysis",
+            weights_key(pl_module.embedder),
+        )
+        key = embeddings_key(network, self.context.probe)
         result = load_or_compute(
             self.context.folder / "analysis",
             "embeddings",

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from lossprint.data.transforms import Preprocessing
-from lossprint.saliency import saliency_maps
-from lossprint.studies.probe_features import (
+from lossprint.probing import (
+    MapSettings,
     kept_for_another_set,
     map_rows,
     maps_key,
@@ -14,7 +14,7 @@ from lossprint.studies.probe_features import (
     probe_maps,
     read_maps,
 )
-from lossprint.studies.settings import MapSettings
+from lossprint.saliency import saliency_maps
 from tests.studies.planted import SIZE, probe_set, subjects
 
 SETTINGS = MapSettings(images=3, samples=2)

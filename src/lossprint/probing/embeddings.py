@@ -1,0 +1,76 @@
+"""Embeddings of the probe images."""
+
+import shutil
+
+from torch import Tensor, nn
+
+from lossprint.data.probe import ProbeSet
+from lossprint.models.embedding import embed, embed_in_parts
+from lossprint.probing.network import Network, Preprocess, device_of
+from lossprint.probing.progress import ImagesDone, untold
+from lossprint.runs.cache import cache_file, content_key, load_or_compute
+
+BATCH = 256
+"""Images at once."""
+
+
+def embeddings_key(network: Network, probe: ProbeSet) -> str:
+    """Of what the embeddings of a network depend on: weights and images."""
+    return content_key("embeddings", network.weights_key, probe.fingerprint)
+
+
+def probe_embeddings(
+    network: Network, probe: ProbeSet, progress: ImagesDone = untold, *, batch_size: int = BATCH
+) -> Tensor:
+    """Load or compute a network's embeddings of all probe images, [N, D] float32, not normalized.
+
+    An interrupted computation goes on where it was.
+    """
+    key = embeddings_key(network, probe)
+    parts = network.cache / f"embeddings-{key}.parts"
+
+    def compute() -> dict[str, Tensor]:
+        model, preprocessing = network.load()
+        device = device_of(model)
+        embeddings = embed_in_parts(
+            model,
+            # Bytes are moved, and made floats where the network is.
+            lambda rows: preprocessing(probe.pixels(rows).to(device)),
+            len(probe),
+            parts,
+            batch_size=batch_size,
+            progress=lambda done: progress("embeddings", done, len(probe)),
+        )
+        shutil.rmtree(parts)
+        return {"embeddings": embeddings}
+
+    return load_or_compute(network.cache, "embeddings", key, compute)["embeddings"]
+
+
+def make_embeddings(
+    model: nn.Module,
+    preprocessing: Preprocess,
+    probe: ProbeSet,
+    images: int | None = None,
+    progress: ImagesDone = untold,
+    *,
+    batch_size: int = BATCH,
+) -> Tensor:
+    """Embed the first probe images where the network is, [N, D] on the CPU; nothing is kept."""
+    count = len(probe) if images is None else min(images, len(probe))
+    device = device_of(model)
+    batches = (
+        preprocessing(probe.pixels(range(start, min(start + batch_size, count))).to(device))
+        for start in range(0, count, batch_size)
+    )
+    return embed(model, batches, progress=lambda done: progress("embeddings", done, count))
+
+
+def kept_for_another_set(network: Network, probe: ProbeSet) -> bool:
+    """Say whether embeddings of this network are kept, but none of this probe set.
+
+    The probe set then changed since the network was trained or compared last.
+    """
+    kept = {path.name for path in network.cache.glob("embeddings-*.safetensors")}
+    expected = cache_file(network.cache, "embeddings", embeddings_key(network, probe)).name
+    return bool(kept) and expected not in kept

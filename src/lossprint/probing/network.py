@@ -1,0 +1,71 @@
+"""What is probed: a network, what it expects of its input, and where its results are kept."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lossprint.models.checkpoints import weights_of
+from lossprint.runs.cache import KEY_LENGTH
+
+Preprocess = Callable[[Tensor], Tensor]
+"""uint8 RGB [N, 3, H, W] to the network's input."""
+
+Load = Callable[[], tuple[nn.Module, Preprocess]]
+
+
+class Network(Protocol):
+    """A network whose results are kept.
+
+    Attributes:
+        weights_key: content of its weights, see `weights_key`; results are kept under it.
+        distance: that its embeddings are compared in; saliency differentiates it.
+        cache: folder of its results.
+        load: gives images [N, 3, H, W] → embeddings [N, D] on the device it shall compute on, and
+            what it expects of its input; called only where a result is missing.
+    """
+
+    @property
+    def weights_key(self) -> str: ...
+    @property
+    def distance(self) -> str: ...
+    @property
+    def cache(self) -> Path: ...
+    @property
+    def load(self) -> Load: ...
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedNetwork:
+    """A `Network` that is in memory already: it is asked where it is, and stays as it is."""
+
+    model: nn.Module
+    preprocessing: Preprocess
+    distance: str
+    cache: Path
+    weights_key: str
+
+    @property
+    def load(self) -> Load:
+        return lambda: (self.model, self.preprocessing)
+
+
+def weights_key(model: nn.Module) -> str:
+    """Of a network's weights: `lossprint.runs.cache.file_key` of the file they are saved as."""
+    data = safetensors.torch.save(weights_of(model))
+    return hashlib.sha256(data).hexdigest()[:KEY_LENGTH]
+
+
+def fastest_device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Of a network's first weight; the CPU for a network without any."""
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))
