@@ -23,6 +23,7 @@ NEEDS = {
     "model=timm": ["model.name=timm:resnet10t"],
     "model=torchvision": ["model.name=squeezenet1_1"],
     "logger=wandb": ["logger.mode=offline"],
+    "probe=folder": ["probe.folder=photos"],
 }
 
 

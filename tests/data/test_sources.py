@@ -9,13 +9,14 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from lossprint.data.decoding import read_image
 from lossprint.data.index import ImageIndex, fold_classes
 from lossprint.data.sources.cars196 import Cars196
 from lossprint.data.sources.cub200 import CUB200
 from lossprint.data.sources.image_folder import ImageFolder
 from lossprint.data.sources.inshop import InShop
 from lossprint.data.sources.sop import StanfordOnlineProducts
-from lossprint.data.store import open_store, read_image
+from lossprint.data.store import open_store
 from tests.data import miniatures
 from tests.data.miniatures import CARS, write_image
 
@@ -279,14 +280,14 @@ def test_image_folder_by_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["path,label", "a.png,a"], r"has no column `file`; its columns are \['path', 'label'\]"),
-        (["file,label", "a.png,"], r"row 0 has no label"),
+        (["picture,label", "a.png,a"], r"has no column `file`; its columns are 'picture', 'label'"),
+        (["file,label", "a.png,"], r"labels\.csv, line 2: no label in the column 'label'"),
         (["file,label"], r"lists no image"),
-        (["file,label", "../a.png,a"], r"'\.\./a\.png', which lies outside"),
-        (["file,label,split", "a.png,a,val"], r"split 'val' is not one of train, development"),
+        (["file,label", "../a.png,a"], r"line 2: '\.\./a\.png' lies outside of .*root="),
+        (["file,label,split", "a.png,a,vali"], r"line 2: split 'vali' is not one of train, train"),
         (["file,label,split", "a.png,a,train", "b.png,a,test"], r"puts class 'a' into both parts"),
         (["file,label", "a.png,a", "b.png,b"], r"2 of 2 listed images are missing .*a\.png"),
-        (["file,label,split", "c.png,a,train", "c.png,b,train"], r"leaves no class for test"),
+        (["file,label,split", "c.png,a,train", "c.png,a,train"], r"leaves no class for test"),
     ],
 )
 def test_csv_errors(lines: list[str], message: str, tmp_path: Path) -> None:
@@ -311,7 +312,7 @@ def test_image_folder_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leaves no class for test"):
         ImageFolder(tmp_path, test_fraction=0.01)()
     write_csv(tmp_path / "split.csv", "file,label,split", "x.png,a,test")
-    with pytest.raises(ValueError, match=r"both test_classes and the column `split`"):
+    with pytest.raises(ValueError, match=r"both data\.source\.test_classes and the column `split`"):
         ImageFolder(tmp_path, csv=Path("split.csv"), test_classes=["a"])()
 
 

@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from lossprint.data.dataset import FileImages
+from lossprint.data.decoding import read_image
 from lossprint.data.index import ImageIndex
-from lossprint.data.store import open_store, read_image
+from lossprint.data.store import open_store
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_short_side_is_resized_and_aspect_kept(index, tmp_path):
 
 def test_second_opening_decodes_nothing(index, tmp_path, monkeypatch):
     open_store(tmp_path / "cache", index, 10)
-    monkeypatch.setattr("lossprint.data.store.read_image", None)  # would fail if called
+    monkeypatch.setattr("lossprint.data.store.decode_image", None)  # would fail if called
     assert len(open_store(tmp_path / "cache", index, 10)) == 3
 
 

@@ -250,12 +250,17 @@ def probe_set(config: Mapping[str, Any]) -> ProbeSet:
     probe = config["probe"]
     if probe.get("render") is not None:
         ensure_set(probe["folder"], kind="probe", size=probe["size"], **probe["render"])
+    properties = probe.get("properties") or {}
+    check_keys("probe.properties.", properties, ("bins", "leave_out"))
     return read_probe_set(
         probe["folder"],
         size=probe["size"],
         short_side=probe["short_side"],
         limit=probe["limit"],
         cache=_decoded(config),
+        columns=probe.get("columns") or {},
+        bins=properties.get("bins") or {},
+        leave_out=properties.get("leave_out") or (),
     )
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lossprint.data.decoding import read_image
 from lossprint.data.index import ImageIndex
-from lossprint.data.store import read_image
 
 
 class RawBatch(NamedTuple):

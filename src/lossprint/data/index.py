@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lossprint.data.contents import file_digests
+
 
 @dataclass(frozen=True, eq=False)
 class ImageIndex:
@@ -17,12 +19,17 @@ class ImageIndex:
         files: N paths relative to `root`, with forward slashes.
         labels: [N] int64, every value in 0 … C−1 and each of them used at least once.
         class_names: C names; `class_names[label]` is the class of an image.
+        digests: N hashes of the files' bytes; None has them read when they are needed.
+
+    Raises:
+        ValueError: labels are not as described.
     """
 
     root: Path
     files: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
+    digests: tuple[str | None, ...] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root))
@@ -63,15 +70,22 @@ class ImageIndex:
             tuple(self.files[row] for row in rows),
             labels,
             tuple(self.class_names[int(label)] for label in classes),
+            None if self.digests is None else tuple(self.digests[row] for row in rows),
         )
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits over names, classes and file sizes; not over where the root lies."""
-        digest = hashlib.sha256()
-        for file, label in zip(self.files, self.labels.tolist(), strict=True):
-            size = (self.root / file).stat().st_size
-            digest.update(f"{file}\0{self.class_names[label]}\0{size}\n".encode())
-        return digest.hexdigest()[:16]
+        """Sixteen hex digits over names, classes and files' bytes; not over where the root lies.
+
+        Raises:
+            FileNotFoundError: an image is not there.
+        """
+        digests = file_digests(self.root, self.files) if self.digests is None else self.digests
+        whole = hashlib.sha256()
+        for file, label, digest in zip(self.files, self.labels.tolist(), digests, strict=True):
+            if digest is None:
+                raise FileNotFoundError(f"image {self.root / file} is missing")
+            whole.update(f"{file}\0{self.class_names[label]}\0{digest}\n".encode())
+        return whole.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,9 @@ class Partition:
                 [self.development.labels, self.test.labels + self.development.num_classes]
             ),
             self.development.class_names + self.test.class_names,
+            None
+            if self.development.digests is None or self.test.digests is None
+            else self.development.digests + self.test.digests,
         )
 
     def fingerprint(self) -> str:
@@ -117,7 +134,12 @@ def validation_classes(num_classes: int, fold: int, folds: int = 4) -> np.ndarra
     if not 0 <= fold < folds:
         raise ValueError(f"fold={fold} is not one of 0 … {folds - 1}")
     if num_classes < folds:
-        raise ValueError(f"{num_classes} development classes cannot make {folds} folds")
+        raise ValueError(
+            f"{num_classes} development classes cannot make {folds} folds, of which each validates "
+            f"on one at least. Give it more classes (in the test there may be fewer: "
+            f"data.source.test_fraction=…, or …test_classes=…) or "
+            + (f"folds={num_classes}" if num_classes > 1 else "another data.source.root")
+        )
     start, stop = (num_classes * edge // folds for edge in (fold, fold + 1))
     return np.arange(start, stop)
 

@@ -1,20 +1,26 @@
 """The probe set: images whose properties are known, on which every model is compared."""
 
 import hashlib
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lossprint.data.augment import CenterCrop, crop_and_resize
+from lossprint.data.contents import file_digests
 from lossprint.data.index import ImageIndex
+from lossprint.data.masks import read_masks
+from lossprint.data.probe_table import Samples, image_names, read_samples
 from lossprint.data.store import ImageStore, open_store
+from lossprint.data.tables import read_table
 
-SAMPLES = "samples.csv"
+log = logging.getLogger(__name__)
+
 INTERVENTIONS = "interventions.csv"
 INTERVENTION_COLUMNS = ("base", "property", "frame")
 
@@ -32,7 +38,7 @@ class ProbeSet:
         size: side of the square view that models get, in pixels.
         masks: [N, size, size] uint8 (0 ground and backdrop, 1 car, 2 shadow), or None.
         interventions: rows `base, property, from, to, frame`, or None.
-        fingerprint: sixteen hex digits over files, pixels' sizes and properties.
+        fingerprint: sixteen hex digits over files' bytes, sizes and properties.
     """
 
     name: str
@@ -61,84 +67,77 @@ def read_probe_set(
     cache: Path | str,
     short_side: int | None = None,
     limit: int | None = None,
+    columns: Mapping[str, str | None] = {},
+    bins: Mapping[str, int | Sequence[float]] = {},
+    leave_out: Collection[str] = (),
 ) -> ProbeSet:
-    """Read a folder in the layout of the published renders.
+    """Read a folder of images with a table of their properties.
 
-    `images/<frame>.png` and a `samples.csv` indexed by `frame`; `masks/<frame>.png` and
-    `interventions.csv` beside them where there are any. Every other column is a property.
+    `samples.csv` names each image by `file` or `frame`, see `read_samples`; every other column is
+    a property. `masks/` with a mask of each image's name (see `read_masks`) and
+    `interventions.csv` may lie beside. The published renders have this layout.
 
     Args:
         folder: the set.
         size: side of the centred square that models get.
         cache: where decoded images are kept.
         short_side: images are resized to it first; None for `size`.
-        limit: only the first so many frames.
+        limit: only the first so many images.
+        columns, bins, leave_out: see `read_samples`.
 
     Raises:
-        FileNotFoundError: no such folder, or no `samples.csv` in it.
-        ValueError: a column that is missing (`frame`, any property, those of interventions) or
-            empty, a frame listed twice, a frame without its image, or, where all frames are asked
-            for, an image without its frame.
+        FileNotFoundError: no such folder, no table in it, or an image or a mask that is missing.
+        ValueError: the table, a mask or the interventions cannot be understood, or, where all
+            frames are asked for, an image has no frame.
     """
-    folder = Path(folder)
-    samples = folder / SAMPLES
-    if not samples.is_file():
-        raise FileNotFoundError(
-            f"{samples} is missing: a probe set is a folder with images/<frame>.png and a "
-            "samples.csv that has a column `frame` and one column per property"
-        )
-    table = pd.read_csv(samples)
-    if "frame" not in table.columns:
-        raise ValueError(f"{samples} has no column `frame`; its columns are {list(table.columns)}")
-    table = table.set_index("frame")
-    if table.columns.empty:
-        raise ValueError(f"{samples} has no column but `frame`: every property is a column")
-    empty = [str(name) for name in table.columns if table[name].isna().all()]
-    if empty:
-        raise ValueError(f"{samples} has no value in its column {empty[0]}")
-    if limit is not None:
-        table = table.iloc[:limit]
-    if not len(table):
-        raise ValueError(f"{samples} lists no frame")
-    if table.index.has_duplicates:
-        twice = table.index[table.index.duplicated()][0]
-        raise ValueError(f"{samples} lists frame {twice} twice")
-    files = _files(folder, "images", table.index)
-    absent = [file for file in files if not (folder / file).is_file()]
-    if absent:
-        raise ValueError(f"{samples} lists {len(absent)} frames without image, first {absent[0]}")
+    folder, cache = Path(folder), Path(cache)
+    samples = read_samples(folder, columns=columns, bins=bins, leave_out=leave_out)
     if limit is None:
-        present = {f"images/{path.name}" for path in folder.glob("images/[!.]*.png")}
-        if unlisted := sorted(present.difference(files)):
-            raise ValueError(
-                f"{samples} misses the frames of {len(unlisted)} images, first {unlisted[0]}"
-            )
-    index = ImageIndex(folder, files, np.zeros(len(files), dtype=np.int64), ("all",))
+        _account_for_all(folder, samples)
+    files, table = samples.files[:limit], samples.properties.iloc[:limit]
+    if not files:
+        raise ValueError(f"probe.limit={limit} leaves no image of {folder}")
+    index = ImageIndex(
+        folder,
+        files,
+        np.zeros(len(files), dtype=np.int64),
+        ("all",),
+        file_digests(folder, files, cache),
+    )
+    store = open_store(cache, index, short_side or size)
     interventions = folder / INTERVENTIONS
     content = index.fingerprint() + table.to_csv() + f"{size} {short_side or size}"
     return ProbeSet(
-        name=folder.name,
+        name=folder.resolve().name,
         files=files,
         properties=table,
-        store=open_store(Path(cache), index, short_side or size),
+        store=store,
         size=size,
-        masks=_read_masks(folder, table.index, short_side or size, size),
+        masks=_masks(folder, files, store, size),
         interventions=_read_interventions(interventions) if interventions.is_file() else None,
         fingerprint=hashlib.sha256(content.encode()).hexdigest()[:16],
     )
 
 
-def _files(folder: Path, kind: str, frames: pd.Index) -> tuple[str, ...]:
-    """`images/<frame>.png`; frames are numbers, written plainly or padded to six digits."""
-    if pd.api.types.is_integer_dtype(frames):
-        padded = tuple(f"{kind}/{frame:06d}.png" for frame in frames)
-        if (folder / padded[0]).is_file():
-            return padded
-    return tuple(f"{kind}/{frame}.png" for frame in frames)
+def _account_for_all(folder: Path, samples: Samples) -> None:
+    """Say which images the table does not list; refuse a rendered set that lost some rows."""
+    unlisted = sorted(set(image_names(folder, "images").files).difference(samples.files))
+    unlisted = [file for file in unlisted if not file.startswith("masks/")]
+    if not unlisted:
+        return
+    if samples.by_frame:
+        raise ValueError(
+            f"{samples.path} misses the frames of {len(unlisted)} images, first {unlisted[0]}: "
+            f"add their rows, or take the first ones with probe.limit={len(samples.files)}"
+        )
+    log.info(
+        "left out: %d images of %s that its table does not list, first %s",
+        len(unlisted), folder, unlisted[0],
+    )  # fmt: skip
 
 
 def _read_interventions(file: Path) -> pd.DataFrame:
-    table = pd.read_csv(file)
+    table = read_table(file)
     missing = [name for name in INTERVENTION_COLUMNS if name not in table.columns]
     if missing:
         raise ValueError(
@@ -147,18 +146,23 @@ def _read_interventions(file: Path) -> pd.DataFrame:
     return table
 
 
-def _read_masks(folder: Path, frames: pd.Index, short_side: int, size: int) -> Tensor | None:
+def _masks(folder: Path, files: Sequence[str], store: ImageStore, size: int) -> Tensor | None:
     if not (folder / "masks").is_dir():
         return None
-    masks = []
-    for file in _files(folder, "masks", frames):
-        with Image.open(folder / file) as image:
-            factor = short_side / min(image.size)
-            width, height = (max(short_side, int(side * factor)) for side in image.size)
-            resized = image.convert("L").resize((width, height), Image.Resampling.NEAREST)
-        labels = torch.from_numpy(np.asarray(resized).copy())[None]
-        top, left, side, _ = (
-            CenterCrop(size).draw(torch.tensor([[height, width]])).boxes[0].tolist()
-        )
-        masks.append(labels[:, top : top + side, left : left + side])
-    return torch.cat(masks)
+    masks = image_names(folder, "masks")
+    found = []
+    for file in files:
+        inner = Path(file.removeprefix("images/"))
+        alike = [
+            mask
+            for name in (inner.as_posix(), inner.with_suffix("").as_posix(), inner.stem)
+            for mask in masks.find(name)
+        ]
+        if not alike:
+            raise FileNotFoundError(
+                f"{folder / 'masks'} has no mask for {file}: each image has one of its name "
+                f"(masks/{inner.with_suffix('.png').as_posix()}), or move masks/ away to go on "
+                "without"
+            )
+        found.append(folder / alike[0])
+    return read_masks(found, store.sizes, size=size)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,36 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.progress import Progress
 from torch import Tensor
 
+from lossprint.data.decoding import decode_image, resized
 from lossprint.data.index import ImageIndex
 from lossprint.files import whole_file
 
-STORE_VERSION = 1
+log = logging.getLogger(__name__)
+
+STORE_VERSION = 2
 BLOCK = 256  # images decoded at once: bounds the memory of a build
-
-
-def read_image(path: Path, short_side: int | None) -> np.ndarray:
-    """Decode one image as RGB uint8 [H, W, 3], its short side resized to `short_side` pixels.
-
-    Grey and CMYK images become RGB, transparency is dropped. Resizing is PIL's antialiased
-    bilinear filter, the one that the published protocols use.
-
-    Raises:
-        ValueError: the file is no image that can be decoded; the message names it.
-    """
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"cannot decode image {path}: {error}") from error
-    if short_side is not None and min(image.size) != short_side:
-        factor = short_side / min(image.size)
-        size = [max(short_side, int(side * factor)) for side in image.size]
-        image = image.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-    return np.asarray(image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +58,15 @@ class ImageStore:
 def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> ImageStore:
     """The store of `index` at one size under `folder`; built when it is not there yet.
 
-    It is keyed by the images' names and sizes in bytes and by `short_side`, so a changed data set
-    gets a store of its own. The file appears whole or not at all; processes that build the same
-    one at the same time write the same bytes.
+    It is keyed by the images' names and bytes and by `short_side`, so a changed data set gets a
+    store of its own, and copies of one share it. The file appears whole or not at all; processes
+    that build the same one at the same time write the same bytes.
 
     Raises:
         ValueError: an image cannot be decoded (its path is named).
     """
     key = hashlib.sha256(
-        f"{STORE_VERSION} {index.fingerprint()} {short_side} {index.root.resolve()}".encode()
+        f"{STORE_VERSION} {index.fingerprint()} {short_side}".encode()
     ).hexdigest()[:16]
     data_path, header_path = folder / f"{key}.uint8", folder / f"{key}.json"
     if not header_path.exists():
@@ -104,7 +87,12 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
 
 
 def _build(paths: list[Path], short_side: int | None, data_path: Path, header_path: Path) -> None:
+    def decode(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+        image, remarks = decode_image(path)
+        return np.asarray(resized(image, short_side)), remarks
+
     sizes: list[tuple[int, int]] = []
+    remarked: Counter[str] = Counter()
     with (
         whole_file(data_path) as temporary,
         temporary.open("wb") as file,
@@ -113,8 +101,15 @@ def _build(paths: list[Path], short_side: int | None, data_path: Path, header_pa
     ):
         blocks = [paths[start : start + BLOCK] for start in range(0, len(paths), BLOCK)]
         for block in progress.track(blocks, description="decoding images"):
-            for pixels in pool.map(lambda path: read_image(path, short_side), block):
+            for pixels, remarks in pool.map(decode, block):
                 sizes.append(pixels.shape[:2])
+                remarked.update(remarks)
                 file.write(pixels.tobytes())
     with whole_file(header_path) as temporary:
         temporary.write_text(json.dumps({"version": STORE_VERSION, "sizes": sizes}))
+    if remarked:
+        log.info(
+            "decoded %s images, of them %s",
+            f"{len(paths):,}",
+            "; ".join(f"{count:,} {remark}" for remark, count in remarked.most_common()),
+        )

@@ -6,30 +6,42 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image
 from rich.progress import track
 
+from lossprint.data.contents import file_digests
+from lossprint.data.decoding import decode_image
 from lossprint.data.index import ImageIndex
 from lossprint.files import whole_file
 
 _TRIED_SIDE = 64  # a JPEG is decoded at a fraction of its size to find out whether it is whole
 
 
-def undecodable_files(root: Path, files: Sequence[str], cache: Path | None) -> set[str]:
+def undecodable_files(
+    root: Path,
+    files: Sequence[str],
+    cache: Path | None,
+    digests: Sequence[str | None] | None = None,
+) -> set[str]:
     """Try every file; those that are missing or no whole images.
 
     Args:
         root: folder that `files` are relative to.
         files: paths with forward slashes.
-        cache: folder that remembers the answer for files of these names and sizes; None tries
+        cache: folder that remembers the answer for files of these names and bytes; None tries
             again every time.
+        digests: hashes of the files' bytes; None has them read.
     """
     paths = [root / file for file in files]
-    content = json.dumps([str(root.resolve()), list(files), [_size(path) for path in paths]])
+    if digests is None:
+        digests = file_digests(root, files, cache)
+    content = json.dumps([list(files), list(digests)])
     key = hashlib.sha256(content.encode()).hexdigest()[:16]
     known = None if cache is None else cache / f"undecodable-{key}.json"
     if known is not None and known.is_file():
-        return set(json.loads(known.read_text()))
+        try:
+            return set(json.loads(known.read_text()))
+        except (ValueError, TypeError):
+            known.unlink()  # damaged: it is only a memory
     with ThreadPoolExecutor() as pool:
         decoded = track(
             pool.map(_decodes, paths), "trying images", total=len(paths), transient=True
@@ -51,7 +63,7 @@ def check_decodable(index: ImageIndex, cache: Path) -> None:
     Raises:
         ValueError: there are some; the first is named.
     """
-    bad = undecodable_files(index.root, index.files, cache)
+    bad = undecodable_files(index.root, index.files, cache, index.digests)
     if bad:
         raise ValueError(
             f"cannot decode {len(bad)} of {len(index)} images, the first is "
@@ -59,18 +71,9 @@ def check_decodable(index: ImageIndex, cache: Path) -> None:
         )
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
-
-
 def _decodes(path: Path) -> bool:
     try:
-        with Image.open(path) as image:
-            image.draft("RGB", (_TRIED_SIDE, _TRIED_SIDE))
-            image.load()
-    except (OSError, SyntaxError, Image.DecompressionBombError):
+        decode_image(path, draft=_TRIED_SIDE)
+    except ValueError:
         return False
     return True

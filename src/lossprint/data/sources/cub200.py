@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossprint.data.sources.listing import Listed, Listing, in_halves, listed_by_folder
+from lossprint.data.sources.listing import (
+    Listed,
+    Listing,
+    in_halves,
+    listed_by_folder,
+    text_lines,
+)
 from lossprint.data.sources.source import Counts, DownloadedSource
 
 FOLDER = "CUB_200_2011"
@@ -33,19 +39,39 @@ class CUB200(DownloadedSource):
             if all((base / name).is_file() for name in LISTS):
                 return _lists(self.root, base)
         for base in (self.root / FOLDER / "images", self.root / "images", self.root):
-            if base.is_dir() and (listed := listed_by_folder(self.root, base)):
-                return in_halves(listed)
+            if not base.is_dir():
+                continue
+            listed, left_out = listed_by_folder(self.root, base)
+            if listed:
+                return in_halves(listed, left_out=left_out)
         return None
 
 
 def _lists(root: Path, base: Path) -> Listing:
     paths, labels, classes = (_table(base / name) for name in LISTS)
     images = (base / "images").relative_to(root).as_posix()
+    for number, path in paths.items():
+        if labels.get(number) not in classes:
+            raise ValueError(
+                f"{base / LISTS[1]} gives image {number} ({path}) the class "
+                f"{labels.get(number)!r}, which {base / LISTS[2]} does not list: unpack the "
+                "archive anew"
+            )
     listed = [Listed(f"{images}/{paths[i]}", classes[labels[i]]) for i in paths]
     return in_halves(listed, list(classes.values()))
 
 
 def _table(path: Path) -> dict[str, str]:
     """Lines `<number> <value>`, in the file's order."""
-    lines = path.read_text().splitlines()
-    return dict(line.split(maxsplit=1) for line in lines if line.strip())
+    found = {}
+    for number, line in enumerate(text_lines(path), start=1):
+        if not line.strip():
+            continue
+        fields = line.split(maxsplit=1)
+        if len(fields) != 2:
+            raise ValueError(
+                f"{path}, line {number}: {line!r} is not `<number> <value>`: unpack the "
+                "archive anew"
+            )
+        found[fields[0]] = fields[1].rstrip()
+    return found

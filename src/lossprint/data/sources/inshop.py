@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossprint.data.sources.listing import Listed, Listing
+from lossprint.data.sources.listing import Listed, Listing, text_lines
 from lossprint.data.sources.source import Counts, PublishedSource
 
 LIST = "list_eval_partition.txt"
@@ -43,7 +43,7 @@ def _read(path: Path, *, prefix: str) -> Listing:
     listed = []
     parts: dict[str, set[str]] = {"development": set(), "test": set()}
     # Two lines of header: the number of images, the names of the columns.
-    for number, line in enumerate(path.read_text().splitlines()[2:], start=3):
+    for number, line in enumerate(text_lines(path)[2:], start=3):
         if not line.strip():
             continue
         fields = line.split()

@@ -1,10 +1,14 @@
 """What a data set lists: its images, each with its class, and which classes are the test."""
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff"}
+from lossprint.data.decoding import image_suffixes
+
+HIDDEN, BROKEN_LINK, NO_SUFFIX = "hidden", "broken links", "no suffix"
 
 
 class Listed(NamedTuple):
@@ -21,14 +25,36 @@ class Listing(NamedTuple):
         images: in the order that the partition keeps.
         class_names: all classes in the data set's order, which labels follow in both parts.
         test_classes: those that are the test; the others develop.
+        left_out: how many files were passed over, by the reason or by their suffix.
+        notes: what else was taken how, a sentence each.
     """
 
     images: Sequence[Listed]
     class_names: Sequence[str]
     test_classes: frozenset[str]
+    left_out: Mapping[str, int] = {}
+    notes: Sequence[str] = ()
 
 
-def in_halves(images: Sequence[Listed], class_names: Sequence[str] | None = None) -> Listing:
+class Files(NamedTuple):
+    """What lies below a folder.
+
+    Attributes:
+        images: files of a format that can be read, sorted.
+        others: the remaining ones, sorted.
+        left_out: how many those are, by suffix; also hidden files and links that lead nowhere.
+    """
+
+    images: list[Path]
+    others: list[Path]
+    left_out: Counter[str]
+
+
+def in_halves(
+    images: Sequence[Listed],
+    class_names: Sequence[str] | None = None,
+    left_out: Mapping[str, int] = {},
+) -> Listing:
     """The field's zero-shot split: the first half of the classes develops, the second tests.
 
     With an odd number of classes the test has one more. Classes are sorted by name where the data
@@ -36,22 +62,64 @@ def in_halves(images: Sequence[Listed], class_names: Sequence[str] | None = None
     """
     if class_names is None:
         class_names = sorted({image.class_name for image in images})
-    return Listing(images, class_names, frozenset(class_names[len(class_names) // 2 :]))
+    return Listing(images, class_names, frozenset(class_names[len(class_names) // 2 :]), left_out)
 
 
-def image_files(folder: Path) -> list[Path]:
-    """All images below `folder`, sorted; hidden files and folders are left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def files_below(folder: Path) -> Files:
+    """All files anywhere below `folder`, links to files and folders followed.
+
+    A link to a folder that it lies in itself is not entered again.
+    """
+    images, others = [], []
+    left_out: Counter[str] = Counter()
+    entered: dict[str, set[str]] = {str(folder): {os.path.realpath(folder)}}
+    for place, subfolders, names in os.walk(folder, followlinks=True):
+        above = entered.pop(place)
+        visible = []
+        for name in subfolders:
+            subfolder = os.path.join(place, name)
+            real = os.path.realpath(subfolder)
+            if not name.startswith(".") and real not in above:
+                visible.append(name)
+                entered[subfolder] = above | {real}
+        subfolders[:] = visible
+        for name in names:
+            path = Path(place, name)
+            if name.startswith("."):
+                left_out[HIDDEN] += 1
+            elif not path.is_file():
+                left_out[BROKEN_LINK] += 1
+            elif path.suffix.lower() in image_suffixes():
+                images.append(path)
+            else:
+                left_out[path.suffix.lower() or NO_SUFFIX] += 1
+                others.append(path)
+    return Files(sorted(images), sorted(others), left_out)
 
 
-def listed_by_folder(root: Path, folder: Path) -> list[Listed]:
-    """Images below `folder`; the folder that an image lies in is its class."""
-    return [
-        Listed(path.relative_to(root).as_posix(), path.parent.name) for path in image_files(folder)
-    ]
+def listed_by_folder(root: Path, folder: Path) -> tuple[list[Listed], Counter[str]]:
+    """Images below `folder`, the folder that one lies in being its class; and what is left out."""
+    files = files_below(folder)
+    listed = [Listed(path.relative_to(root).as_posix(), path.parent.name) for path in files.images]
+    return listed, files.left_out
+
+
+def text_lines(path: Path) -> list[str]:
+    """Lines of a list that a data set's authors wrote.
+
+    Raises:
+        ValueError: the file is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is no text ({error}): unpack or copy the data set anew"
+        ) from error
+
+
+def counted(left_out: Mapping[str, int]) -> str:
+    """`28 files (.heic 20, .txt 8)`, the most frequent first."""
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in Counter(left_out).most_common())
+    total = sum(left_out.values())
+    return f"{total:,} file{'s' if total != 1 else ''} ({kinds})"

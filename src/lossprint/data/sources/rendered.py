@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from lossprint.data.contents import file_digests
 from lossprint.data.index import ImageIndex, Partition
+from lossprint.data.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class RenderedCars:
         samples = root / "samples.csv"
         if not samples.is_file():
             raise FileNotFoundError(f"{samples} is missing: render the set first (render.py)")
-        table = pd.read_csv(samples)
+        table = read_table(samples)
         for column in ("frame", "model"):
             if column not in table.columns:
                 raise ValueError(
@@ -50,8 +51,8 @@ class RenderedCars:
                 f"valid are 1 … {len(designs) - 1}"
             )
         labels = table["model"].map({design: i for i, design in enumerate(designs)}).to_numpy()
-        files = tuple(f"images/{frame:06d}.png" for frame in table["frame"])
-        index = ImageIndex(root, files, labels, tuple(designs))
+        files = tuple(f"images/{frame:0>6}.png" for frame in table["frame"])
+        index = ImageIndex(root, files, labels, tuple(designs), file_digests(root, files))
         edge = len(designs) - self.test_classes
         return Partition(index.subset(np.arange(edge)), index.subset(np.arange(edge, len(designs))))
 
