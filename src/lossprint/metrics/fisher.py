@@ -38,7 +38,7 @@ def fisher_mean(correlation: Correlations, dim: int = -1) -> Correlations:
 
     Example:
         >>> round(float(fisher_mean(np.array([0.5, 0.9]))), 4)
-        0.7657
+        0.7661
     """
     z = fisher_z(correlation)
     return torch.tanh(z.mean(dim)) if isinstance(z, Tensor) else np.tanh(z.mean(dim))

@@ -37,6 +37,7 @@ def region_shares(
         ValueError: maps and masks of different shapes, or negative or non-finite maps.
 
     Example:
+        >>> import torch
         >>> maps = torch.tensor([[[3.0, 1.0]]])
         >>> car = region_shares(maps, torch.tensor([[[1, 0]]]))["car"]
         >>> car.saliency.item(), car.area.item()
