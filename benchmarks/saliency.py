@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from lossprint.models.backbones import build_backbone
 from lossprint.saliency import map_agreement, saliency_maps
 from lossprint.saliency.normalization import clip_to_percentile
-from lossprint.saliency.preparation import fast_dtypes
+from lossprint.saliency.preparation import computes_float16
 
 LEVEL, PERCENTILE = 0.15, 99.0
 
@@ -104,12 +104,14 @@ def ways(options: argparse.Namespace) -> dict[str, Callable[[slice], Tensor]]:
             precision=precision,
         )
 
-    return {
+    found = {
         "plain loop": lambda n: plain_loop(model, images[n], baseline, noise[n]),
         "Captum NoiseTunnel": lambda n: noise_tunnel(model, images[n], baseline, options.samples),
         "exact": lambda n: ours("exact", n),
-        "fast": lambda n: ours("fast", n),
     }
+    if computes_float16(torch.device("cpu")):
+        found["fast"] = lambda n: ours("fast", n)
+    return found
 
 
 def timed(function: Callable[[], Tensor]) -> tuple[float, float, Tensor]:
@@ -168,9 +170,6 @@ def main() -> None:
         f"{peak_memory(name):.1f} GiB |"
         for row, name in enumerate(todo)
     ]
-    forward, backward = (
-        str(dtype).removeprefix("torch.") for dtype in fast_dtypes(torch.device("cpu"))
-    )
     lines = [
         f"# Saliency maps: {options.model}, {options.size} px, {options.samples} copies",
         "",
@@ -180,8 +179,7 @@ def main() -> None:
         *rows,
         "",
         f"{os.cpu_count()} cores ({torch.get_num_threads()} threads), load average {load:.1f} over "
-        f"the last minute, {torch.backends.cpu.get_cpu_capability()}; fast computes its forward "
-        f"pass in {forward} here, its backward pass in {backward}. Python "
+        f"the last minute, {torch.backends.cpu.get_cpu_capability()}. Python "
         f"{platform.python_version()}, PyTorch {torch.__version__}, Captum {captum.__version__}. "
         f"{options.images} images after one that does not count, the ways taking turns on "
         f"{TURN} at a time; r is that of each map with the plain loop's; memory is that of a "

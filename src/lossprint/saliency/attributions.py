@@ -7,9 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from lossprint.saliency.checks import check_images
+from lossprint.saliency.checks import (
+    Images,
+    Preprocess,
+    black_image,
+    check_images,
+    check_model,
+    model_input,
+    single_image,
+)
 from lossprint.saliency.distances import Score, resolve_distance
-from lossprint.saliency.normalization import clip_to_percentile
+from lossprint.saliency.normalization import check_percentile, clip_to_percentile
 from lossprint.saliency.preparation import computing_dtype, device_of, embed, evaluation_copy
 
 OCCLUSION_WINDOWS = 16
@@ -18,12 +26,13 @@ OCCLUSION_WINDOWS = 16
 
 def attribution_maps(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     *,
     method: str,
     distance: str | Callable[..., Any],
-    baseline: Tensor,
-    reference: Tensor | None = None,
+    baseline: Images | None = None,
+    preprocessing: Preprocess | None = None,
+    reference: Images | None = None,
     percentile: float = 99.0,
 ) -> Tensor:
     """Maps [N, H, W] in [0, 1] by another method than the study's, of the same distance.
@@ -33,28 +42,37 @@ def attribution_maps(
 
     Args:
         model: images [M, C, H, W] to embeddings [M, D]; it comes back as it was.
-        images: [N, C, H, W], preprocessed.
+        images: [N, C, H, W], preprocessed, torch or numpy; or uint8 pixels, which
+            `preprocessing` is given.
         method: "saliency", the plain gradient; "integrated_gradients" from the baseline, 50
             steps; "occlusion" by windows of the baseline, a sixteenth of the image wide;
             "grad_cam" on the last feature map of more than one pixel, which is interpolated.
         distance: as for `saliency_maps`.
-        baseline: one black image [C, H, W], preprocessed.
+        baseline: one black image [C, H, W], preprocessed. By default `preprocessing` makes it.
+        preprocessing: as for `saliency_maps`.
         reference: the image [C, H, W] whose embedding the distance is taken to; by default the
             baseline.
         percentile: of each map, what becomes 1.
 
     Raises:
-        ValueError: an unknown method, wrong shapes, or Grad-CAM of a network without a
-            convolution that gives more than one pixel.
+        TypeError: arguments of another kind.
+        ValueError: an unknown method, wrong shapes, neither a baseline nor preprocessing, or
+            Grad-CAM of a network without a convolution that gives more than one pixel.
     """
     if method not in METHODS:
         raise ValueError(f"unknown attribution {method!r}: use one of {', '.join(METHODS)}")
-    check_images(images, baseline=baseline, reference=reference)
+    check_model(model)
+    seen = model_input("images", images, preprocessing)
+    check_images(seen)
     score = resolve_distance(distance)
-    dtype, device = computing_dtype(model), device_of(model, images.device)
+    black = black_image(baseline, seen, preprocessing)
+    other = black
+    if reference is not None:
+        other = single_image("reference", reference, seen, preprocessing)
+    check_percentile(percentile)
+    dtype, device = computing_dtype(model), device_of(model, seen.device)
     with torch.inference_mode(False), torch.enable_grad(), evaluation_copy(model) as network:
-        black = baseline.to(device, dtype).unsqueeze(0)
-        other = black if reference is None else reference.to(device, dtype).unsqueeze(0)
+        black, other = (image.to(device, dtype).unsqueeze(0) for image in (black, other))
         with torch.no_grad():
             target = embed(network, other)[0]
         scalar = _Scalar(network, score, target)
@@ -63,9 +81,9 @@ def attribution_maps(
             .detach()
             .mean(1)
             .abs()
-            for image in images
+            for image in seen
         ]
-    return clip_to_percentile(torch.cat(maps).to(images.device), percentile)
+    return clip_to_percentile(torch.cat(maps).to(seen.device), percentile)
 
 
 class _Scalar(nn.Module):

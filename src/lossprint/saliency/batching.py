@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -22,16 +21,13 @@ class Batches:
     Args:
         function: [M, …] to [M, …], row by row.
         size: rows at once.
-        workers: threads that share these rows, where more than one each with a batch of its own
-            and none of torch's threads: for functions made of compiled loops.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], size: int, workers: int = 1) -> None:
+    def __init__(self, function: Callable[[Tensor], Tensor], size: int) -> None:
         if size < 1:
             raise ValueError(f"batch_size must be at least 1, not {size}")
         self.function = function
         self.size = size
-        self.workers = min(workers, size)
         self._warned = False
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -40,8 +36,6 @@ class Batches:
         Raises:
             torch.OutOfMemoryError: not even one row fits.
         """
-        if self.workers > 1:
-            return torch.cat(self._shared(rows))
         results: list[Tensor] = []
         start = 0
         while start < len(rows):
@@ -55,18 +49,6 @@ class Batches:
                 continue
             start += len(part)
         return torch.cat(results)
-
-    def _shared(self, rows: Tensor) -> list[Tensor]:
-        """Batches of equal size by threads of one torch thread each."""
-        threads = torch.get_num_threads()
-        rounds = -(-len(rows) // self.size)
-        parts = rows.tensor_split(min(rounds * self.workers, len(rows)))
-        try:
-            with ThreadPoolExecutor(self.workers, "saliency", torch.set_num_threads, (1,)) as pool:
-                return list(pool.map(self.function, parts))
-        finally:
-            # MKL has one number for all threads.
-            torch.set_num_threads(threads)
 
     def _halve(self, tried: int) -> None:
         self.size = tried // 2

@@ -63,8 +63,9 @@ class _MeanGradient(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         _, channels, height, width = ctx.shape
         (top, left), stride = ctx.padding, ctx.stride
-        taps = ctx.phases.shape[2:]
-        spread = conv2d(gradients[0], ctx.phases, padding=(taps[0] - 1, taps[1] - 1))
+        phases = ctx.phases.to(gradients[0].dtype)  # float16 under autocast
+        taps = phases.shape[2:]
+        spread = conv2d(gradients[0], phases, padding=(taps[0] - 1, taps[1] - 1))
         padded = pixel_shuffle(spread, stride)
         # Pixels behind the last window never reach the output: their gradient is 0.
         below = max(0, top + height - padded.shape[2])

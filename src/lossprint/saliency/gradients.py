@@ -12,38 +12,48 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lossprint.saliency.acceleration import accelerated
 from lossprint.saliency.batching import Batches, fitting_size
-from lossprint.saliency.checks import check_images, check_noise
+from lossprint.saliency.checks import (
+    Images,
+    Preprocess,
+    as_tensor,
+    black_image,
+    check_images,
+    check_model,
+    check_noise,
+    check_number,
+    model_input,
+    single_image,
+)
 from lossprint.saliency.distances import resolve_distance
-from lossprint.saliency.folding import folded
-from lossprint.saliency.fused_convolution import workers_for
 from lossprint.saliency.input_gradient import InputGradient
 from lossprint.saliency.noise import ImageId, content_ids, shared_noise
-from lossprint.saliency.normalization import clip_to_percentile
+from lossprint.saliency.normalization import check_percentile, clip_to_percentile
 from lossprint.saliency.preparation import (
     Precision,
     computing_dtype,
     device_of,
     embed,
     evaluation_copy,
-    fast_dtypes,
 )
 
 
 def saliency_maps(
     model: nn.Module,
-    images: Tensor,
+    images: Images,
     *,
     distance: str | Callable[..., Any],
-    baseline: Tensor,
+    baseline: Images | None = None,
+    preprocessing: Preprocess | None = None,
     noise_level: float = 0.15,
     samples: int = 50,
     percentile: float = 99.0,
-    noise: Tensor | None = None,
+    noise: Images | None = None,
     generator: torch.Generator | None = None,
     seed: int = 0,
     image_ids: Sequence[ImageId] | None = None,
-    reference: Tensor | None = None,
+    reference: Images | None = None,
     precision: Precision = "exact",
     batch_size: int | None = None,
 ) -> Tensor:
@@ -55,10 +65,14 @@ def saliency_maps(
     Args:
         model: any module from [M, C, H, W] to embeddings [M, D]. It is used in evaluation mode
             and comes back as it was: mode, weights, dtype, `requires_grad`, gradients.
-        images: [N, C, H, W], preprocessed as the model wants them.
+        images: [N, C, H, W], preprocessed as the model wants them, torch or numpy; or uint8
+            pixels, which `preprocessing` is given.
         distance: what is differentiated: "lp", "lp_squared", "cosine", "dot" or "snr", all of
             L2-normalized embeddings, or a distance object of pytorch-metric-learning.
-        baseline: one black image [C, H, W], preprocessed as `images` are.
+        baseline: one black image [C, H, W], preprocessed as `images` are. By default
+            `preprocessing` makes it.
+        preprocessing: from uint8 pixels [N, C, H, W] to what the model sees, of the same shape,
+            such as `lossprint.data.transforms.Preprocessing()`.
         noise_level: standard deviation of the noise, as a share of the image's max - min.
         samples: noisy copies of each image.
         percentile: of each map, what becomes 1; a constant map is all zeros.
@@ -70,9 +84,9 @@ def saliency_maps(
             one where models see an image through different preprocessing.
         reference: an image [C, H, W] to whose embedding the distance is taken, in place of the
             baseline: what makes an image similar to this other one.
-        precision: "exact" computes in float32 (float64 for a float64 model); "fast" in float16
-            where the device has it, else on processors in float32 with the backward pass in 8
-            bits, both scaled so that no gradient vanishes; else in float32.
+        precision: "exact" computes in float32 (float64 for a float64 model); "fast" under
+            autocast to float16 where the device has instructions for it, scaled so that no
+            gradient vanishes. Elsewhere it is the same as exact, which is warned of.
         batch_size: noisy copies at once; by default chosen to fit the device. Where memory
             runs out it is halved, and that is warned of once.
 
@@ -80,58 +94,70 @@ def saliency_maps(
         Maps on the device of `images`, float32 (float64 for a float64 model).
 
     Raises:
-        ValueError: images not [N, C, H, W], a baseline, reference or noise of another shape, an
-            unknown distance, an output that is not [M, D], gradients that are not finite.
+        TypeError: arguments of another kind.
+        ValueError: images not [N, C, H, W], neither a baseline nor preprocessing nor a reference,
+            a baseline, reference or noise of another shape, an unknown distance, an output that
+            is not [M, D], gradients that are not finite.
     """
-    check_images(images, baseline=baseline, reference=reference)
+    check_model(model)
+    seen = model_input("images", images, preprocessing)
+    check_images(seen)
+    other = (
+        black_image(baseline, seen, preprocessing)
+        if reference is None
+        else single_image("reference", reference, seen, preprocessing)
+    )
     score = resolve_distance(distance)
-    if noise is not None:
-        check_noise(noise, images)
-        samples = noise.shape[1]
-    draws = _noise_source(images, noise, generator, seed, image_ids, samples)
+    given = None if noise is None else as_tensor("noise", noise)
+    if given is not None:
+        check_noise(given, seen)
+        samples = given.shape[1]
+    check_number("samples", samples, at_least=1, whole=True)
+    check_number("noise_level", noise_level, at_least=0)
+    check_percentile(percentile)
+    if batch_size is not None:
+        check_number("batch_size", batch_size, at_least=1, whole=True)
+    draws = _noise_source(seen, given, generator, seed, image_ids, samples)
     if precision not in ("exact", "fast"):
         raise ValueError(f"unknown precision {precision!r}: use exact or fast")
-    device = device_of(model, images.device)
+    device = device_of(model, seen.device)
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device.type, enabled=False),
         evaluation_copy(model) as network,
     ):
-        lent = network is model
-        weights = (weight.dtype for weight in model.parameters())
-        dtype = next(weights, torch.float32) if lent else computing_dtype(model)
-        other = (baseline if reference is None else reference).to(device, dtype).unsqueeze(0)
+        uses_original = network is model
+        dtype = computing_dtype(model)
+        if uses_original:
+            dtype = next((weight.dtype for weight in model.parameters()), dtype)
         with torch.no_grad():
-            embedding = embed(network, other)
-        backward = dtype
-        if not lent:
-            if precision == "fast":
-                dtype, backward = fast_dtypes(device)
-            network = folded(network, other, embedding, backward).to(dtype)
-        target = embedding[0].to(torch.promote_types(dtype, torch.float32))
-        gradient = InputGradient(
-            network,
-            lambda found: score(found, target),
-            dtype,
-            device,
-            scaled=backward in (torch.float16, torch.int8),
-        )
-        size = (
-            batch_size
-            if batch_size is not None
-            else fitting_size(gradient.channel_mean, images[:1].to(device).repeat(2, 1, 1, 1))
-        )
-        batches = Batches(gradient.channel_mean, size, workers=workers_for(network))
+            embedding = embed(network, other.to(device, dtype).unsqueeze(0))[0]
+        target = embedding.to(torch.promote_types(dtype, torch.float32))
+        examples = _examples(seen[0]).to(device, dtype)
+        if not uses_original:
+            network = accelerated(network, examples)
+        gradient = InputGradient(network, lambda found: score(found, target), dtype, device)
+        if precision == "fast":
+            gradient.use_float16(examples)
+        size = batch_size or fitting_size(gradient.channel_mean, examples)
+        batches = Batches(gradient.channel_mean, size)
         maps = torch.cat(
             [
-                _summed_gradients(batches, images, rows, draws, noise_level).to(images.device)
-                for rows in _blocks(len(images), samples, size)
+                _summed_gradients(batches, seen, rows, draws, noise_level).to(seen.device)
+                for rows in _blocks(len(seen), samples, size)
             ]
         )
     for n in (~maps.isfinite().all(2).all(1)).nonzero():
         raise ValueError(f"the gradient of image {int(n)} is not finite")
     return clip_to_percentile(maps, percentile)
+
+
+def _examples(image: Tensor) -> Tensor:
+    """Two noisy copies of an image [C, H, W], [2, C, H, W], to try a network on."""
+    spread = float(image.max() - image.min()) or 1.0
+    draws = torch.randn(2, *image.shape, generator=torch.Generator().manual_seed(0))
+    return torch.add(image, draws.to(image), alpha=0.15 * spread)
 
 
 DrawNoise = Callable[[int], Tensor]
@@ -149,12 +175,9 @@ def _noise_source(
     """Where draws come from: given, from one generator in sequence, or by image identity.
 
     Raises:
-        ValueError: noise given beside a generator, fewer than one sample, as
-            many identities as there are not images.
+        ValueError: noise given beside a generator, or not one identity for each image.
     """
     shape = images.shape[1:]
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}")
     if noise is not None:
         if generator is not None:
             raise ValueError("give either noise or a generator to draw it from, not both")

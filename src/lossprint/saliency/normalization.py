@@ -13,8 +13,7 @@ def clip_to_percentile(maps: Tensor, percentile: float) -> Tensor:
     Raises:
         ValueError: `percentile` outside (0, 100].
     """
-    if not 0 < percentile <= 100:
-        raise ValueError(f"percentile must lie in (0, 100], not {percentile}")
+    check_percentile(percentile)
     pixels = maps.flatten(1)
     low = pixels.amin(1, keepdim=True)
     # One map at a time: torch.quantile refuses inputs of more than 16 million elements.
@@ -22,3 +21,11 @@ def clip_to_percentile(maps: Tensor, percentile: float) -> Tensor:
     above = pixels - low
     scaled = torch.where(high > low, above / (high - low), (above > 0).to(above.dtype))
     return scaled.clamp(0, 1).view_as(maps)
+
+
+def check_percentile(percentile: float) -> None:
+    """Raises:
+    ValueError: outside (0, 100].
+    """
+    if not 0 < percentile <= 100:
+        raise ValueError(f"percentile must lie in (0, 100], not {percentile}")

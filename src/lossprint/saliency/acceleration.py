@@ -1,0 +1,111 @@
+"""A frozen network rewritten to give the same input gradients faster, by public PyTorch alone.
+
+Batch normalizations are folded into the convolutions before them, a convolution that sees the
+image itself takes the channel mean of the gradient with it, and weights are laid out channels
+last. Symbolic tracing only says where: what runs is the network's own `forward`.
+"""
+
+import copy
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from lossprint.saliency.first_convolution import FirstConvolution, is_supported
+
+TOLERANCE = 1e-6
+"""Largest relative difference that rounding explains in double precision."""
+
+
+def accelerated(network: nn.Module, images: Tensor) -> nn.Module:
+    """`network` rewritten, or `network` itself where rewriting it fails or changes what it gives.
+
+    Embeddings and input gradients of both are compared in double precision, in which a rewriting
+    that is right differs by rounding alone. That `network` had to stay is warned of.
+
+    Args:
+        network: frozen, in evaluation mode; it is not changed.
+        images: [M, C, H, W] to compare on. More than one, and without equal neighbours: a max
+            pool may send the gradient of equal pixels anywhere.
+    """
+    if not any(isinstance(module, nn.Conv2d) for module in network.modules()):
+        return network
+    try:
+        dtype = next((weight.dtype for weight in network.parameters()), images.dtype)
+        exact = copy.deepcopy(network).double()
+        faster = copy.deepcopy(exact)
+        _rewrite(faster)
+        faster.to(memory_format=torch.channels_last)
+        differs = _difference(_response(exact, images), _response(faster, images))
+        if differs <= TOLERANCE:
+            return faster.to(dtype)
+        reason = f"its gradients would change by {differs:.1g}"
+    except Exception as error:  # Whatever a network of the caller's raises: do not rewrite it.
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    warnings.warn(
+        f"maps of {type(network).__name__} are right but slow, because it cannot be rewritten "
+        f"({reason})",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    return network
+
+
+class _Tracer(fx.Tracer):
+    """Keeps convolutions and batch normalizations of any library whole, and calls no hooks."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        whole = isinstance(m, nn.Conv2d | nn.BatchNorm2d)
+        return whole or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        return super().call_module(m, m.forward, args, kwargs)
+
+
+def _rewrite(network: nn.Module) -> None:
+    # Of a copy, because a forward may keep what it is given, and while tracing that is no tensor.
+    graph = _Tracer().trace(copy.deepcopy(network))
+    calls = [node for node in graph.nodes if node.op == "call_module" and node.args]
+    times = Counter(node.target for node in calls)
+    once = [node for node in calls if times[node.target] == 1 and isinstance(node.args[0], fx.Node)]
+    for node in once:
+        source, normalization = node.args[0], network.get_submodule(node.target)
+        if source not in once or len(source.users) > 1:
+            continue
+        convolution = network.get_submodule(source.target)
+        if isinstance(normalization, nn.BatchNorm2d) and type(convolution) is nn.Conv2d:
+            network.set_submodule(source.target, fuse_conv_bn_eval(convolution, normalization))
+            # What timm's activating normalizations do besides: drop out, activate.
+            network.set_submodule(node.target, nn.Sequential(*normalization.children()))
+    for node in once:
+        convolution = network.get_submodule(node.target)
+        if node.args[0].op == "placeholder" and is_supported(convolution):
+            network.set_submodule(node.target, FirstConvolution(convolution))
+
+
+def _response(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings, and the channel mean of their input gradient in random directions.
+
+    Draws of the network's own are the same at every call.
+    """
+    devices = [images.device] if images.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        leaf = images.double().requires_grad_()
+        embeddings = network(leaf.clone())
+        generator = torch.Generator().manual_seed(0)
+        direction = torch.randn(embeddings.shape, generator=generator, dtype=torch.float64)
+        (gradient,) = torch.autograd.grad(embeddings, leaf, direction.to(images.device))
+        return embeddings.detach(), gradient.mean(1)
+
+
+def _difference(expected: tuple[Tensor, Tensor], found: tuple[Tensor, Tensor]) -> float:
+    """Relative to the length of what is expected, the larger one; NaN where one is not finite."""
+    tiny = torch.finfo(torch.float64).tiny
+    relative = [
+        (b - a).norm() / a.norm().clamp(min=tiny) for a, b in zip(expected, found, strict=True)
+    ]
+    return float(torch.stack(relative).max())
