@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from lossprint.apps.comparison import run_comparison
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
+from tests.apps.test_comparison import compose_analysis, run
 from tests.models.fabricated import PUBLISHED_FOLDERS, place_model, save_trunk
 from tests.saliency.networks import Patches, seeded
 from tests.small_world import SIZE
-from tests.test_comparison import compose_analysis, run
 
 NETWORK = "models.model.network._target_=tests.saliency.networks.Patches"
 

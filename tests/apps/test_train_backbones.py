@@ -6,8 +6,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from lossprint.apps import build
+from tests.apps.test_train import run
 from tests.small_world import SIZE
-from tests.test_train import run
 
 IMAGES = 4
 

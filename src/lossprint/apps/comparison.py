@@ -20,6 +20,7 @@ from torch import nn
 
 from lossprint.apps import build
 from lossprint.apps.errors import command
+from lossprint.apps.trust import check_trusted
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.probing import kept_for_another_set, weights_key
@@ -42,7 +43,7 @@ from lossprint.training.checks import check_keys
 WANDB = "wandb:"
 KEYS = (
     *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
-    "models",
+    *("models", "trust"),
 )
 FILTERS = ("loss", "family", "fold", "seed")
 TERMINAL = {
@@ -112,14 +113,21 @@ def compare(records: Sequence[RunRecord], config: Mapping[str, Any], console: Co
 
     Args:
         records: finished or not; those that cannot be used are named in the report.
-        config: `study`, `logger`, `untrained`, `allow_mixed`, `name` and `output_root`.
+        config: `study`, `logger`, `untrained`, `allow_mixed`, `trust`, `name` and `output_root`.
         console: progress, the losses, the leading findings and the paths are printed to it.
 
     Raises:
-        ValueError: no run can be used, or runs are not comparable.
+        ValueError: no run can be used, runs are not comparable, or one asks for what it takes
+            `trust` to allow.
     """
     started = time.perf_counter()
     settings = StudySettings.from_config(config["study"])
+    check_trusted(
+        records,
+        trust=config["trust"],
+        output_root=config["output_root"],
+        typed=config.get("models"),
+    )
     subjects, skipped = subjects_of_runs(records, build.trained)
     for _, row in skipped.iterrows():
         console.print(f"[yellow]left out:[/] {row['run']}: {escape(row['reason'])}", soft_wrap=True)

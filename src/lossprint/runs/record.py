@@ -13,6 +13,7 @@ from typing import Any, Self
 import yaml
 
 from lossprint.files import whole_file
+from lossprint.runs.configuration import read_configuration
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
@@ -116,8 +117,9 @@ class RunRecord:
 
         Raises:
             FileNotFoundError: if the run has none.
+            ValueError: it is damaged; see `read_configuration`.
         """
-        return yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        return read_configuration(self.config_file)
 
     def begin(self, config: Mapping[str, Any]) -> Self:
         """Write the configuration and a record that says "running".
