@@ -1,9 +1,12 @@
-"""Files that are whole or absent: write beside the target, then rename over it."""
+"""Files that are whole or absent, and paths as they are typed."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar, cast
+
+Entries = TypeVar("Entries")
 
 
 @contextmanager
@@ -19,8 +22,22 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes no file that is open for reading
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def from_home(entries: Entries) -> Entries:
+    """A configuration's values with a leading `~/` or `~user/` of paths written out.
+
+    A shell leaves it alone in `data_root=~/data`, and would make a folder of that name.
+    """
+    if isinstance(entries, str) and entries.startswith("~"):
+        return cast(Entries, str(os.path.expanduser(entries)))
+    if isinstance(entries, dict):
+        return cast(Entries, {key: from_home(value) for key, value in entries.items()})
+    if isinstance(entries, list):
+        return cast(Entries, [from_home(value) for value in entries])
+    return entries

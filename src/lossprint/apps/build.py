@@ -27,6 +27,7 @@ from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
 from lossprint.data.undecodable import check_decodable
+from lossprint.files import from_home
 from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.probing.network import fastest_device
 from lossprint.rendering.dataset import ensure_set
@@ -118,7 +119,7 @@ def plain(config: Any) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise ValueError(f"{error.full_key} has no value: give it as {error.full_key}=…") from error
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return {str(key): from_home(value) for key, value in container.items()}
 
 
 def checked(config: DictConfig, *, multirun: bool = False) -> dict[str, Any]:

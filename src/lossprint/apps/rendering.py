@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from lossprint.files import from_home
 from lossprint.rendering.contact_sheet import write_contact_sheet
 from lossprint.rendering.dataset import render_set
 from lossprint.rendering.processes import WorkerError
@@ -21,7 +22,7 @@ from lossprint.rendering.specification import specify
 
 def run_rendering(config: DictConfig) -> None:
     """What render.py does with a composed configuration; exits with 2 on bad input."""
-    options = cast(dict[str, Any], OmegaConf.to_object(config))
+    options = from_home(cast(dict[str, Any], OmegaConf.to_object(config)))
     known = {**inspect.signature(specify).parameters, **inspect.signature(render).parameters}
     with errors_in_a_line():
         for name in options:

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lossprint.files import from_home
 from lossprint.training.checks import check_keys
 
 Section = dict[str, Any]
@@ -63,6 +64,8 @@ class ProbeSettings:
     short_side: int
     limit: int | None
     render: Section | None = None
+    columns: Section = field(default_factory=dict)
+    properties: Section = field(default_factory=dict)
 
 
 @dataclass
@@ -139,7 +142,7 @@ def resolved(config: DictConfig, schema: type) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise _told(error, config, schema) from error
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    return {str(key): from_home(value) for key, value in container.items()}
 
 
 def _check_known(config: DictConfig, schema: type, where: str = "") -> None:
