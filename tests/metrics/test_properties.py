@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 from threadpoolctl import threadpool_info
 
-from lossprint.metrics import normalized_r_precision, property_precision
+from lossprint.metrics import (
+    normalized_r_precision,
+    normalized_r_precision_maximum,
+    property_precision,
+)
 from lossprint.metrics.neighbor_matches import count_matches
 from lossprint.metrics.neighbor_matches_cpu import count_matches_cpu
 from lossprint.metrics.neighbor_matches_torch import count_matches_torch
@@ -315,3 +319,26 @@ ERRORS = [
 def test_bad_input_is_named(embeddings, properties, options, message):
     with pytest.raises(ValueError, match=message):
         normalized_r_precision(embeddings, properties, **options)
+
+
+@pytest.mark.parametrize("variance", ["binomial", "hypergeometric"])
+@pytest.mark.parametrize("max_neighbors", [None, 3])
+def test_the_maximum_is_what_a_perfect_embedding_scores(variance, max_neighbors):
+    options = {"variance": variance, "max_neighbors": max_neighbors}
+    labels = ["a"] * 7 + ["b"] * 4 + ["c"] + [None] * 2
+    perfect = np.eye(4)[[0] * 7 + [1] * 4 + [2] + [3] * 2]
+    largest = normalized_r_precision_maximum({"x": labels, "y": pd.Series(labels)}, **options)
+    scored = normalized_r_precision(perfect, {"x": labels}, **options)["x"]
+    assert largest == {"x": pytest.approx(scored), "y": pytest.approx(scored)}
+
+
+def test_the_maximum_grows_with_the_root_of_the_set():
+    """C levels of n items each: z = √(R (1 − p) / p) with p = 1 / C."""
+    for items in (5, 500):
+        found = normalized_r_precision_maximum({"x": np.arange(4 * items) % 4})["x"]
+        assert found == pytest.approx(np.sqrt((items - 1) * 3))
+    assert np.isnan(normalized_r_precision_maximum({"x": ["one"] * 5})["x"])
+    with pytest.raises(ValueError, match="'x' is empty"):
+        normalized_r_precision_maximum({"x": [None, None]})
+    with pytest.raises(ValueError, match="max_neighbors is 0"):
+        normalized_r_precision_maximum({"x": [1, 1]}, max_neighbors=0)

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from lossprint.metrics.concatenation import concatenated
     from lossprint.metrics.fisher import fisher_mean, fisher_std
     from lossprint.metrics.geometry import EmbeddingGeometry, embedding_geometry
+    from lossprint.metrics.intervals import (
+        Interval,
+        image_weights,
+        mean_over_images,
+        mean_over_runs_and_images,
+    )
     from lossprint.metrics.likeness import training_corrected, unusable_runs
     from lossprint.metrics.properties import (
         PropertyPrecision,
         normalized_r_precision,
+        normalized_r_precision_maximum,
         property_precision,
     )
     from lossprint.metrics.retrieval import retrieval_metrics
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EmbeddingGeometry",
     "FamilyContrast",
+    "Interval",
     "LossContrast",
     "PropertyPrecision",
     "concatenated",
@@ -34,8 +42,12 @@ __all__ = [
     "family_contrast",
     "fisher_mean",
     "fisher_std",
+    "image_weights",
     "loss_contrast",
+    "mean_over_images",
+    "mean_over_runs_and_images",
     "normalized_r_precision",
+    "normalized_r_precision_maximum",
     "property_precision",
     "retrieval_metrics",
     "training_corrected",
@@ -45,6 +57,7 @@ __all__ = [
 _HOMES = {
     "EmbeddingGeometry": "geometry",
     "FamilyContrast": "between_families",
+    "Interval": "intervals",
     "LossContrast": "between_losses",
     "PropertyPrecision": "properties",
     "concatenated": "concatenation",
@@ -54,8 +67,12 @@ _HOMES = {
     "family_contrast": "between_families",
     "fisher_mean": "fisher",
     "fisher_std": "fisher",
+    "image_weights": "intervals",
     "loss_contrast": "between_losses",
+    "mean_over_images": "intervals",
+    "mean_over_runs_and_images": "intervals",
     "normalized_r_precision": "properties",
+    "normalized_r_precision_maximum": "properties",
     "property_precision": "properties",
     "retrieval_metrics": "retrieval",
     "training_corrected": "likeness",

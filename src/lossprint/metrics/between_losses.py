@@ -19,7 +19,7 @@ CONFIDENCE = 0.95
 
 BLOCK = 1 << 20  # values of permuted likeness at once, 8 MiB
 
-PLANTED = 400
+PLANTED = 200
 """Relabelings in which a difference is planted to see whether the test finds it."""
 
 

@@ -131,10 +131,7 @@ def property_precision(
 
     Arguments, conventions and errors are those of `normalized_r_precision`.
     """
-    if max_neighbors is not None and max_neighbors < 1:
-        raise ValueError(f"max_neighbors is {max_neighbors}: it must be at least 1, or None")
-    if variance not in ("binomial", "hypergeometric"):
-        raise ValueError(f'variance is {variance!r}: it must be "binomial" or "hypergeometric"')
+    _check_options(max_neighbors, variance)
     if device is None:
         device = getattr(embeddings, "device", "cpu")
     points = embedding_array(embeddings)
@@ -146,9 +143,7 @@ def property_precision(
         known = points if present.all() else points[present]
         labels = np.stack([codes[name][present] for name in names], axis=1)
         sizes = np.stack([_label_sizes(column) for column in labels.T], axis=1)
-        neighbors = sizes - 1
-        if max_neighbors is not None:
-            neighbors = np.minimum(neighbors, max_neighbors)
+        neighbors = _neighbors(sizes, max_neighbors)
         matches = count_matches(known, labels, neighbors, normalize=normalize, device=str(device))
         z = _standard_score(matches, neighbors, sizes, variance)
         for a, name in enumerate(names):
@@ -164,6 +159,41 @@ def property_precision(
                 levels=int(labels[:, a].max()) + 1,
             )
     return {name: scores[name] for name in properties}
+
+
+def normalized_r_precision_maximum(
+    properties: Mapping[str, Any],
+    *,
+    max_neighbors: int | None = None,
+    variance: Variance = "binomial",
+) -> dict[str, float]:
+    """NR-Prec of an embedding in which every neighbour matches: X = R for all queries.
+
+    Standard deviations above chance grow with √N, so those of two sets compare only as a share of
+    this maximum, which depends on the labels alone.
+
+    Args:
+        properties, max_neighbors, variance: as for `normalized_r_precision`, and with its
+            conventions for missing and single values.
+
+    Returns:
+        By property name; NaN where z is defined for no query.
+
+    Raises:
+        ValueError: a property without any value, `max_neighbors` < 1, an unknown variance.
+
+    Example:
+        >>> normalized_r_precision_maximum({"colour": ["red", "red", "blue", "blue"]})
+        {'colour': 1.0}
+    """
+    _check_options(max_neighbors, variance)
+    largest = {}
+    for name, labels in properties.items():
+        codes = label_codes(name, labels, len(labels))
+        sizes = _label_sizes(codes[codes >= 0])
+        neighbors = _neighbors(sizes, max_neighbors)
+        largest[name] = _mean_of_defined(_standard_score(neighbors, neighbors, sizes, variance))
+    return largest
 
 
 def embedding_array(embeddings: ArrayLike | Tensor) -> NDArray[np.float32] | NDArray[np.float64]:
@@ -227,6 +257,18 @@ def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int32]:
     return codes
 
 
+def _check_options(max_neighbors: int | None, variance: str) -> None:
+    if max_neighbors is not None and max_neighbors < 1:
+        raise ValueError(f"max_neighbors is {max_neighbors}: it must be at least 1, or None")
+    if variance not in ("binomial", "hypergeometric"):
+        raise ValueError(f'variance is {variance!r}: it must be "binomial" or "hypergeometric"')
+
+
+def _neighbors(sizes: NDArray[np.int32], max_neighbors: int | None) -> NDArray[np.int32]:
+    """R of items whose labels `sizes` items carry."""
+    return sizes - 1 if max_neighbors is None else np.minimum(sizes - 1, max_neighbors)
+
+
 def _label_sizes(codes: NDArray[np.int32]) -> NDArray[np.int32]:
     """How many items carry each item's label, [N], for codes [N] ≥ 0."""
     return np.bincount(codes).astype(np.int32)[codes]
@@ -245,12 +287,12 @@ def _grouped_by_missing(codes: Mapping[str, NDArray[np.int32]]) -> list[list[str
 
 
 def _standard_score(
-    matches: NDArray[np.float64],
+    matches: NDArray,
     neighbors: NDArray[np.int32],
     sizes: NDArray[np.int32],
     variance: Variance,
 ) -> NDArray[np.float64]:
-    """z [N, A] of `matches` among `neighbors`, whose label `sizes` items carry; NaN: undefined."""
+    """z [N, …] of `matches` among `neighbors`, whose label `sizes` items carry; NaN: undefined."""
     count = len(matches)
     if variance == "binomial":
         chance = sizes / count

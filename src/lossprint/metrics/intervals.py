@@ -1,0 +1,166 @@
+"""Intervals of means over images and runs, which are both samples."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.special import expit, logit
+
+
+class Interval(NamedTuple):
+    """A mean with its interval; NaN where there is too little to tell."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def mean_over_images(
+    values: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    bounded: bool = False,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean over N images of one network (or one pair), its interval from images as a sample.
+
+    Images of one cluster (renders of one design) do not vary on their own: the variance is that of
+    the clusters' sums of residuals, Student's t with one degree less than there are clusters.
+
+    Args:
+        values: [N]; NaN is missing.
+        clusters: [N] what each image belongs to; without it each is its own.
+        bounded: the values are shares of [0, 1], and so shall be the interval: it is that of the
+            mean's logit, transformed back.
+        confidence: level of the interval.
+
+    Returns:
+        NaN low and high with fewer than two clusters.
+
+    Raises:
+        ValueError: shapes that do not fit, infinite values, or bounded ones outside [0, 1].
+
+    Example:
+        >>> [round(x, 3) for x in mean_over_images([0.1, 0.2, 0.6], bounded=True)]
+        [0.3, 0.018, 0.907]
+    """
+    images = np.asarray(values, dtype=np.float64)
+    if images.ndim != 1:
+        raise ValueError(f"values have shape {list(images.shape)}: they must be [N]")
+    mean, variance, degrees = _over_images(images[None], clusters, bounded)
+    return _interval(mean, variance, degrees, bounded, confidence)
+
+
+def mean_over_runs_and_images(
+    values: ArrayLike,
+    clusters: ArrayLike | None = None,
+    *,
+    bounded: bool = False,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean over M runs and N images, its interval from runs and images as samples.
+
+    The variances of the mean over runs (of their means) and over images (of their means over runs,
+    by cluster) are added, which counts what varies with both twice and so is never too short;
+    degrees of freedom after Satterthwaite (1946).
+
+    Args:
+        values: [M, N], the same images in all runs; NaN is missing. The mean is that of the images'
+            means over the runs that have them.
+        clusters, bounded, confidence: as for `mean_over_images`.
+
+    Returns:
+        NaN low and high with fewer than three runs, whose spread is hardly known, or fewer than two
+        clusters.
+
+    Raises:
+        ValueError: as for `mean_over_images`.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    if table.ndim != 2:
+        raise ValueError(f"values have shape {list(table.shape)}: they must be [M, N]")
+    mean, of_images, image_degrees = _over_images(table, clusters, bounded)
+    runs = np.array([row[~np.isnan(row)].mean() for row in table if not np.isnan(row).all()])
+    if len(runs) < 3 or image_degrees < 1:
+        return Interval(mean, float("nan"), float("nan"))
+    of_runs = runs.var(ddof=1) / len(runs)
+    variance = of_runs + of_images
+    parts = of_runs**2 / (len(runs) - 1) + of_images**2 / image_degrees
+    return _interval(mean, variance, variance**2 / parts if parts else 1.0, bounded, confidence)
+
+
+def image_weights(
+    count: int, clusters: ArrayLike | None = None, *, resamples: int = 999, seed: int
+) -> NDArray[np.float64]:
+    """Weights of images in bootstrap samples of clusters, [B, N], each row of sum 1.
+
+    For what is no mean of images: computed once with each row's weights, the values' quantiles are
+    its interval. Agreement [R, R, N] @ weights.T, for one, is the likeness of runs in each sample.
+
+    Args:
+        count: N images.
+        clusters: as for `mean_over_images`.
+        resamples: B.
+        seed: of drawing.
+
+    Raises:
+        ValueError: clusters of another number than `count`, or no image.
+    """
+    codes = _cluster_codes(clusters, count)
+    number = codes.max(initial=-1) + 1
+    if not number:
+        raise ValueError("there are no images to resample")
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(number, np.full(number, 1 / number), resamples)[:, codes].astype(
+        float
+    )
+    return weights / weights.sum(1, keepdims=True)
+
+
+def _over_images(
+    table: NDArray[np.float64], clusters: ArrayLike | None, bounded: bool
+) -> tuple[float, float, int]:
+    """Mean of [M, N], and the variance of it, with its degrees of freedom, as images vary."""
+    if np.isinf(table).any():
+        raise ValueError("values are infinite")
+    if bounded and ((table < 0) | (table > 1)).any():
+        wrong = table[(table < 0) | (table > 1)][0]
+        raise ValueError(f"a share is {wrong}: it must lie in [0, 1]")
+    codes = _cluster_codes(clusters, table.shape[1])
+    known = ~np.isnan(table).all(0)
+    if not known.any():
+        return float("nan"), float("nan"), 0
+    runs_known = ~np.isnan(table).all(1)
+    images = np.nanmean(table[runs_known][:, known], axis=0)
+    mean = float(images.mean())
+    residuals = np.bincount(np.unique(codes[known], return_inverse=True)[1], images - mean)
+    number = len(residuals)
+    if number < 2:
+        return mean, float("nan"), 0
+    variance = number / (number - 1) * np.square(residuals).sum() / len(images) ** 2
+    return mean, float(variance), number - 1
+
+
+def _interval(
+    mean: float, variance: float, degrees: float, bounded: bool, confidence: float
+) -> Interval:
+    if not degrees >= 1:
+        return Interval(mean, float("nan"), float("nan"))
+    reach = float(stats.t.ppf((1 + confidence) / 2, degrees) * np.sqrt(variance))
+    if not bounded or reach == 0:
+        return Interval(mean, mean - reach, mean + reach)
+    # Of a mean m of standard error e, the logit has e / (m (1 − m)).
+    centre, wide = logit(mean), reach / (mean * (1 - mean))
+    return Interval(mean, float(expit(centre - wide)), float(expit(centre + wide)))
+
+
+def _cluster_codes(clusters: ArrayLike | None, count: int) -> NDArray[np.intp]:
+    if clusters is None:
+        return np.arange(count)
+    labels = np.asarray(clusters)
+    if labels.shape != (count,):
+        raise ValueError(
+            f"clusters have shape {list(labels.shape)}: one for each of the {count} images"
+        )
+    return np.unique(labels, return_inverse=True)[1]

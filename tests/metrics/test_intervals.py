@@ -1,0 +1,140 @@
+"""Intervals over images and runs against Student, the bootstrap, and known truths."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lossprint.metrics import image_weights, mean_over_images, mean_over_runs_and_images
+
+
+def student(values, confidence=0.95):
+    return stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
+
+
+def test_images_of_their_own_are_student():
+    values = np.random.default_rng(0).normal(size=9)
+    found = mean_over_images(values, confidence=0.9)
+    assert found.mean == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(student(values, 0.9))
+    with_missing = mean_over_images([*values, np.nan], confidence=0.9)
+    assert with_missing == pytest.approx(found)
+
+
+def test_equal_clusters_are_student_of_their_means():
+    rng = np.random.default_rng(1)
+    values, designs = rng.normal(size=(8, 5)), np.repeat(list("abcdefgh"), 5)
+    found = mean_over_images(values.ravel(), designs)
+    assert (found.low, found.high) == pytest.approx(student(values.mean(1)))
+    order = rng.permutation(40)
+    assert mean_over_images(values.ravel()[order], designs[order]) == pytest.approx(found)
+
+
+def test_unequal_clusters_agree_with_the_bootstrap():
+    rng = np.random.default_rng(2)
+    clusters = np.repeat(np.arange(150), rng.integers(1, 9, 150))
+    values = rng.normal(size=150)[clusters] + rng.normal(size=len(clusters))
+    found = mean_over_images(values, clusters)
+    weights = image_weights(len(values), clusters, resamples=4000, seed=0)
+    low, high = np.quantile(weights @ values, [0.025, 0.975])
+    width = high - low
+    assert found.low == pytest.approx(low, abs=0.08 * width)
+    assert found.high == pytest.approx(high, abs=0.08 * width)
+    alone = mean_over_images(values)
+    assert alone.high - alone.low < 0.75 * width  # as if images were independent
+
+
+def test_weights_are_counts_of_whole_clusters():
+    weights = image_weights(5, ["a", "b", "a", "b", "b"], resamples=200, seed=3)
+    np.testing.assert_allclose(weights.sum(1), 1)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 1] == weights[:, 4]).all()
+    # Both a, both b, or one of each: the weight of an image of a is 1/2, 0 or 1/5.
+    assert {round(x, 6) for x in weights[:, 0]} == {0.5, 0.0, 0.2}
+    again = image_weights(5, ["a", "b", "a", "b", "b"], resamples=200, seed=3)
+    np.testing.assert_array_equal(weights, again)
+
+
+@pytest.mark.parametrize(
+    ("run_noise", "image_noise"), [(0.0, 1.0), (1.0, 0.0), (0.5, 0.5), (0.0, 0.0)]
+)
+def test_holds_the_truth_whichever_sample_varies(run_noise, image_noise):
+    rng = np.random.default_rng(4)
+    held, narrow = 0, 0
+    for _ in range(200):
+        designs = np.repeat(np.arange(12), 3)
+        values = (
+            run_noise * rng.normal(size=(4, 1))
+            + image_noise * rng.normal(size=12)[designs]
+            + 0.3 * rng.normal(size=(4, 36))
+        )
+        found = mean_over_runs_and_images(values, designs)
+        held += found.low <= 0 <= found.high
+        images_alone = mean_over_images(values.mean(0), designs)
+        narrow += images_alone.low <= 0 <= images_alone.high
+    assert held >= 0.93 * 200
+    if run_noise:
+        assert narrow < held
+
+
+def test_the_variances_add():
+    """By hand: run means 1, 2, 6 and image means 2, 4 (two images, each its own)."""
+    values = np.array([[0.0, 2.0], [1.0, 3.0], [5.0, 7.0]])
+    found = mean_over_runs_and_images(values)
+    of_runs, of_images = 7 / 3, 1.0
+    variance = of_runs + of_images
+    degrees = variance**2 / (of_runs**2 / 2 + of_images**2 / 1)
+    reach = stats.t.ppf(0.975, degrees) * np.sqrt(variance)
+    assert found == pytest.approx((3, 3 - reach, 3 + reach))
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.5, 0.97])
+def test_shares_stay_shares(mean):
+    rng = np.random.default_rng(5)
+    values = rng.beta(0.5 * mean, 0.5 * (1 - mean), (3, 6))
+    for found in (
+        mean_over_images(values[0], bounded=True),
+        mean_over_runs_and_images(values, bounded=True),
+    ):
+        assert 0 < found.low < found.mean < found.high < 1
+    plain = mean_over_images(values[0])
+    bounded = mean_over_images(values[0], bounded=True)
+    # The widths agree to first order: the logit's slope is that at the mean.
+    close = mean_over_images(0.5 + 1e-4 * (values[0] - 0.5), bounded=True)
+    assert close.high - close.low == pytest.approx(1e-4 * (plain.high - plain.low), rel=1e-4)
+    assert bounded.mean == plain.mean
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
+def test_what_does_not_vary_has_no_width(value):
+    for bounded in (False, True):
+        assert mean_over_images([value] * 4, bounded=bounded) == (value,) * 3
+        assert mean_over_runs_and_images([[value] * 4] * 3, bounded=bounded) == (value,) * 3
+
+
+def test_too_little_is_a_point():
+    two = mean_over_runs_and_images([[1.0, 2.0], [3.0, 4.0]])
+    assert two.mean == 2.5
+    assert np.isnan(two[1:]).all()
+    missing = mean_over_runs_and_images([[1.0, 2.0], [3.0, 4.0], [np.nan] * 2])
+    assert np.isnan(missing[1:]).all()
+    one = mean_over_images([1.0, 3.0], ["a", "a"])
+    assert one.mean == 2
+    assert np.isnan(one[1:]).all()
+    assert np.isnan(mean_over_images([np.nan, np.nan])).all()
+    assert np.isnan(mean_over_images([])).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: mean_over_images([1.0, np.inf]), "infinite"),
+        (lambda: mean_over_images([0.5, 1.5], bounded=True), r"share is 1\.5.*\[0, 1\]"),
+        (lambda: mean_over_images([0.5, 1.5], ["a"]), r"clusters have shape \[1\].* 2 images"),
+        (lambda: mean_over_runs_and_images([1.0, 2.0]), r"shape \[2\]: they must be \[M, N\]"),
+        (lambda: mean_over_images([[1.0, 2.0]]), r"shape \[1, 2\]: they must be \[N\]"),
+        (lambda: image_weights(0, seed=0), "no images"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
