@@ -190,6 +190,9 @@ def cases() -> Iterator[Case]:
     truth = "one odd loss (ρ 0.9) among 14 alike, × 3: "
     yield Case("a loss stands out", truth + "the odd one", odd, odd_named, at_least=POWER)
     yield Case("a loss stands out", truth + "one of the rest", odd, rest_named, FALSE_CLAIMS)
+    uneven = replace(odd, loss_spread=0.1)
+    truth += "one of the rest, noisy to different degrees"
+    yield Case("a loss stands out", truth, uneven, rest_named, FALSE_CLAIMS)
 
     for truth, world in {
         "the same": family,

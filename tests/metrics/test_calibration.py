@@ -10,7 +10,7 @@ import pytest
 from lossprint.metrics import loss_contrast
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-TABLES, DRAWS = 60, 199
+TABLES, DRAWS = 100, 199
 
 
 @pytest.fixture

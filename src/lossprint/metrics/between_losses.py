@@ -33,7 +33,9 @@ class LossContrast:
         rho_of: [L] mean ρ of each loss with the others.
         p_of: [L] p of the loss's standing out: its median ρ with the others being as low, adjusted
             for the number of losses by the largest such statistic under the same permutations
-            (Westfall & Young, 1993). Of a median one odd loss makes no odd ones of the rest.
+            (Westfall & Young, 1993), and no less than `p`: the largest of noises of different size
+            exceeds its permutations more often than it should, and what is not shown of all losses
+            together is not shown of one. Of a median one odd loss makes no odd ones of the rest.
         statistic: mean log likeness within losses less between them, −log of the mean ρ.
         p: one-sided, from permuting losses within replicates; NaN where a likeness is not finite
             or no two losses have two replicates each.
@@ -128,18 +130,19 @@ def loss_contrast(
     apart = _apart(runs.means(runs.log))
     statistic, medians = float(np.nanmean(apart)), np.nanmedian(apart, axis=1)
     permuted, largest = _permuted(runs, relabelings.labels)
+    p = relabelings.p(permuted, statistic)
     within, between, share = _disagreement(runs)
     (low, high), (share_low, share_high) = _intervals(runs)
     return LossContrast(
         losses=names,
         statistic=statistic,
-        p=relabelings.p(permuted, statistic),
+        p=p,
         low=low,
         high=high,
         rho=rho,
         smallest_p=relabelings.smallest_p,
         rho_of=_in_all(told, np.exp(-np.nanmean(apart, axis=1))),
-        p_of=_in_all(told, [relabelings.p(largest, median) for median in medians]),
+        p_of=_in_all(told, [max(p, relabelings.p(largest, median)) for median in medians]),
         detectable_rho=_detectable(runs, relabelings, seed),
         within=within,
         between=between,
