@@ -123,10 +123,10 @@ def test_offline_file_holds_config_history_and_summary(
 ) -> None:
     record = begin(tmp_path)
     with track_training(record, LOGGER, CONFIG) as tracker:
+        tracker.log_table("runs", pd.DataFrame({"loss": ["triplet"], "value": [0.5]}))
         for epoch in range(3):
             tracker.log({"val/map_at_r": 0.25 * epoch, "train/loss": 1.0}, epoch)
         tracker.log_images({"gallery/neighbors": Image.new("RGB", (8, 8))}, epoch=2)
-        tracker.log_table("runs", pd.DataFrame({"loss": ["triplet"], "value": [0.5]}))
         tracker.summarize({"test/map_at_r": 0.5, "untrained/map_at_r": 0.125})
         record = record.with_wandb(tracker.path)
         record.weights_file.write_bytes(b"weights")

@@ -15,8 +15,8 @@ class Looks(pl.Callback):
         self.lines: list[list[tuple[str, float, float | None]]] = []
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        with shown_images(trainer, "looking", 20) as progress:
-            progress(5)
+        with shown_images(trainer) as progress:
+            progress("maps", 5, 20)
             self._note(trainer)
         self._note(trainer)
 
@@ -41,7 +41,7 @@ def test_a_line_while_it_lasts(bar):
     )
     trainer.test(BoringModel())
     during, after = looks.lines
-    line = ("looking", 5, 20)
+    line = ("Probe set: maps", 5, 20)
     assert (line in during) is bar
     assert len(after) == len(during) - bar
     assert line not in after

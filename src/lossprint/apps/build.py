@@ -36,7 +36,6 @@ from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpo
 from lossprint.runs.load import load_run
 from lossprint.runs.record import RunRecord
 from lossprint.runs.tracker import check_logger
-from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
 from lossprint.training.datamodule import ImageDataModule, Split
@@ -320,13 +319,10 @@ def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> Metr
     )
 
 
-def callbacks(config: Mapping[str, Any], context: ProbeContext) -> list[pl.Callback]:
-    """The callbacks of the section `callbacks`; partial ones are finished with the probe set."""
-    built = []
-    for entry in config["callbacks"].values():
-        callback = instantiate(entry)
-        built.append(callback(context) if isinstance(callback, functools.partial) else callback)
-    return built
+def callbacks(config: Mapping[str, Any], **run: Any) -> list[pl.Callback]:
+    """The callbacks of the section `callbacks`; partial ones are finished with what `run` holds."""
+    built = [instantiate(entry) for entry in config["callbacks"].values()]
+    return [made(**run) if isinstance(made, functools.partial) else made for made in built]
 
 
 def trainer(

@@ -23,7 +23,6 @@ from lossprint.models.embedder import Embedder
 from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
 from lossprint.runs.tracker import log_training_files, track_training
-from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.callbacks.metrics_file import EpochMetrics
 from lossprint.training.datamodule import ImageDataModule
 from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test
@@ -166,16 +165,15 @@ def _train(
     record = record.begin(config)
     with track_training(record, config["logger"], config) as tracker:
         record = record.with_wandb(tracker.path)
-        context = ProbeContext(
-            probe=probe,
-            preprocessing=build.preprocessing(config),
-            distance=spec.distance,
-            folder=record.folder,
-            seed=config["seed"],
-            tracker=tracker,
-        )
         callbacks = [
-            *build.callbacks(config, context),
+            *build.callbacks(
+                config,
+                probe=probe,
+                preprocessing=build.preprocessing(config),
+                distance=spec.distance,
+                folder=record.folder,
+                tracker=tracker,
+            ),
             EpochMetrics(
                 record.metrics_file, lambda metrics, epoch: tracker.log(metrics, epoch=epoch)
             ),

@@ -5,10 +5,12 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from lossprint.data.augment import CenterCrop, crop_and_resize
@@ -58,6 +60,86 @@ class ProbeSet:
         rows = torch.as_tensor(list(rows))
         crops = CenterCrop(self.size).draw(self.store.sizes[rows])
         return crop_and_resize(self.store.images(rows), crops, self.size)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: ArrayLike | Tensor,
+        properties: pd.DataFrame | Mapping[str, Any],
+        *,
+        masks: ArrayLike | Tensor | None = None,
+        name: str = "images in memory",
+    ) -> "ProbeSet":
+        """Make a probe set of images at hand.
+
+        Args:
+            images: [N, 3, S, S] or [N, S, S, 3]; uint8, or floats from 0 to 1.
+            properties: a column, or an entry with N values, for each property. Values are
+                categories.
+            masks: [N, S, S] integers: 0 ground, 1 object, 2 shadow.
+            name: of the set.
+
+        Raises:
+            ValueError: images, properties or masks of another shape or range; the message says
+                which.
+
+        Example:
+            >>> images = np.zeros((4, 8, 8, 3), dtype=np.uint8)
+            >>> probe = ProbeSet.from_arrays(images, {"colour": ["red", "red", "blue", "blue"]})
+            >>> len(probe), probe.size
+            (4, 8)
+        """
+        pixels = _pixels(images)
+        count, size = pixels.shape[:2]
+        table = pd.DataFrame(dict(properties))
+        table.index = pd.RangeIndex(len(table), name="frame")
+        if len(table) != count or table.columns.empty:
+            raise ValueError(
+                f"properties must hold one value for each of the {count} images in at least one "
+                f"column, not {len(table)} in {len(table.columns)}"
+            )
+        labels = None if masks is None else torch.as_tensor(masks).cpu()
+        if labels is not None and (labels.shape != pixels.shape[:3] or labels.is_floating_point()):
+            raise ValueError(
+                f"masks must be integers [{count}, {size}, {size}], not {labels.dtype} "
+                f"{list(labels.shape)}"
+            )
+        sizes = torch.tensor([[size, size]] * count)
+        store = ImageStore(pixels.flatten(), torch.arange(count) * size * size * 3, sizes)
+        digest = hashlib.sha256(pixels.numpy().tobytes() + table.to_csv().encode())
+        return cls(
+            name=name,
+            files=tuple(f"images/{row:06d}" for row in range(count)),
+            properties=table,
+            store=store,
+            size=size,
+            masks=None if labels is None else labels.to(torch.uint8),
+            interventions=None,
+            fingerprint=digest.hexdigest()[:16],
+        )
+
+
+def _pixels(images: ArrayLike | Tensor) -> Tensor:
+    """Bytes [N, S, S, 3] on the CPU."""
+    pixels = torch.as_tensor(images).cpu()
+    if pixels.ndim == 4 and pixels.shape[-1] != 3:
+        pixels = pixels.permute(0, 2, 3, 1)
+    if pixels.ndim != 4 or pixels.shape[1:] != (pixels.shape[1], pixels.shape[1], 3):
+        shape = list(torch.as_tensor(images).shape)
+        raise ValueError(
+            f"images must be squares in colour, [N, 3, S, S] or [N, S, S, 3], not {shape}"
+        )
+    if pixels.is_floating_point():
+        low, high = pixels.min().item(), pixels.max().item()
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"images must be uint8, or floats from 0 to 1, not from {low:g} to {high:g}: "
+                "give them before they are normalized"
+            )
+        pixels = (pixels * 255).round().to(torch.uint8)
+    if pixels.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8, or floats from 0 to 1, not {pixels.dtype}")
+    return pixels.contiguous()
 
 
 def read_probe_set(

@@ -14,6 +14,7 @@ from lossprint.probing.maps import map_rows as map_rows
 from lossprint.probing.maps import maps_key as maps_key
 from lossprint.probing.maps import probe_maps as probe_maps
 from lossprint.probing.maps import read_maps as read_maps
+from lossprint.probing.network import KeptNetwork as KeptNetwork
 from lossprint.probing.network import LoadedNetwork as LoadedNetwork
 from lossprint.probing.network import Network as Network
 from lossprint.probing.network import weights_key as weights_key

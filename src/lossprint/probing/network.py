@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import safetensors.torch
 import torch
@@ -53,6 +53,20 @@ class LoadedNetwork:
     @property
     def load(self) -> Load:
         return lambda: (self.model, self.preprocessing)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptNetwork:
+    """A `Network` that is not there any more: what is not kept cannot be made."""
+
+    weights_key: str
+    distance: str
+    cache: Path
+
+    def load(self) -> NoReturn:
+        raise FileNotFoundError(
+            f"{self.cache} keeps no such result of the network with weights {self.weights_key}"
+        )
 
 
 def weights_key(model: nn.Module) -> str:

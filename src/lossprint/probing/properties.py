@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
 from lossprint.metrics import normalized_r_precision
-from lossprint.probing.embeddings import embeddings_key, probe_embeddings
+from lossprint.probing.embeddings import BATCH, embeddings_key, probe_embeddings
 from lossprint.probing.network import Network
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.probing.settings import PropertySettings
@@ -21,12 +21,18 @@ def properties_key(network: Network, probe: ProbeSet, settings: PropertySettings
 
 
 def probe_properties(
-    network: Network, probe: ProbeSet, settings: PropertySettings, progress: ImagesDone = untold
+    network: Network,
+    probe: ProbeSet,
+    settings: PropertySettings,
+    progress: ImagesDone = untold,
+    *,
+    batch_size: int = BATCH,
 ) -> dict[str, float]:
     """Load or compute a network's normalized R-Precision for every property of the probe set."""
 
     def compute() -> dict[str, Tensor]:
-        found = make_properties(probe_embeddings(network, probe, progress), probe, settings)
+        embeddings = probe_embeddings(network, probe, progress, batch_size=batch_size)
+        found = make_properties(embeddings, probe, settings)
         return {"values": torch.tensor(list(found.values()), dtype=torch.float64)}
 
     key = properties_key(network, probe, settings)

@@ -83,7 +83,8 @@ class WandbTracker(Tracker):
         self.run.log(pictures, step=epoch)
 
     def log_table(self, key: str, table: pd.DataFrame) -> None:
-        self.run.log({key: wandb.Table(dataframe=table.reset_index(drop=True))})
+        # With what is logged next: a step of its own would shut out the epoch that is to come.
+        self.run.log({key: wandb.Table(dataframe=table.reset_index(drop=True))}, commit=False)
 
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
         artifact = wandb.Artifact(name, type=kind)

@@ -77,16 +77,15 @@ def fit_and_test(
         weights_file: gets the embedder of the best epoch before the final test, as safetensors.
 
     Returns:
-        `untrained/<metric>`, `test/<metric>`, and of a training `val/<metric>` at its best epoch,
-        `epochs` run and `best_epoch`.
+        `test/<metric>` and what callbacks logged in the test, as `untrained/<metric>` of the first
+        test, and of a training `val/<metric>` at its best epoch, `epochs` run and `best_epoch`.
 
     Raises:
         Interrupted: by Ctrl-C.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    metrics: dict[str, float] = {}
-    module.test_prefix = "untrained"
-    metrics |= _metrics(trainer.test(module, data, verbose=False))
+    tested = _metrics(trainer.test(module, data, verbose=False))
+    metrics = {f"untrained/{name.partition('/')[2]}": value for name, value in tested.items()}
     if module.criterion is not None:
         resume = checkpoints.last if checkpoints.last.exists() else None
         try:
@@ -101,7 +100,6 @@ def fit_and_test(
         metrics["best_epoch"] = best["epoch"]
         metrics |= _best_validation(best)
     save_weights(module.embedder, weights_file)
-    module.test_prefix = "test"
     return metrics | _metrics(trainer.test(module, data, verbose=False))
 
 

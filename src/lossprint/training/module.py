@@ -50,7 +50,6 @@ class MetricLearning(pl.LightningModule):
         self.make_optimizer = optimizer
         self.make_schedule = schedule
         self.seed = seed
-        self.test_prefix = "test"
         self._collected: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, images: Tensor) -> Tensor:
@@ -111,5 +110,5 @@ class MetricLearning(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         embeddings, labels = self._drain()
         for name, value in retrieval_metrics(embeddings, labels).items():
-            self.log(f"{self.test_prefix}/{name}", value)
+            self.log(f"test/{name}", value)
         self.test_embeddings, self.test_labels = embeddings.cpu(), labels.cpu()

@@ -1,30 +1,29 @@
-"""Maps of the probe images during a training, on a real trainer and a probe set on disk."""
+"""Maps of the probe images during a training, on a real trainer."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
 from PIL import Image
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from lossprint.data.probe import ProbeSet, read_probe_set
+from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
-from lossprint.probing import MapSettings, maps_key
+from lossprint.probing import KeptNetwork, MapSettings, probe_maps
 from lossprint.runs.cache import file_key
 from lossprint.runs.tracker import Tracker
-from lossprint.studies.subjects import Subject
-from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.callbacks.probe_maps import ProbeMaps
 from lossprint.training.fit import save_weights
 from lossprint.training.map_strip import map_strip
 
 SIZE, COUNT, SAMPLES = 16, 5, 2
+PREPROCESSING = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 
 
 class Pictures(Tracker):
@@ -38,140 +37,188 @@ class Pictures(Tracker):
 
 
 class Learner(pl.LightningModule):
-    """Anything with an `embedder` and the prefix of its test."""
+    """Knows nothing of this package."""
 
-    def __init__(self) -> None:
+    def __init__(self, lr: float = 0.5) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.embedder = nn.Sequential(
+        self.trunk = nn.Sequential(
             nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 6)
         )
-        for weight in self.embedder.parameters():
+        for weight in self.trunk.parameters():
             nn.init.normal_(weight, std=0.3, generator=generator)
-        self.test_prefix = "untrained"
+        self.lr = lr
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.embedder.parameters(), lr=0.5)
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        return self.embedder(batch).square().mean()
+        return self.trunk(batch).square().mean()
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.embedder(batch)
+        self.trunk(batch)
 
-    def test_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.embedder(batch)
+    test_step = validation_step
 
 
 @pytest.fixture
-def probe(tmp_path: Path) -> ProbeSet:
+def probe() -> ProbeSet:
     random = np.random.default_rng(0)
-    folder = tmp_path / "probe"
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir(parents=True)
-    for frame in range(COUNT):
-        pixels = random.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{frame:06d}.png")
-        labels = np.zeros((SIZE, SIZE), dtype=np.uint8)
-        labels[:4] = 1  # a quarter of the image is car
-        Image.fromarray(labels).save(folder / "masks" / f"{frame:06d}.png")
-    table = pd.DataFrame({"frame": range(COUNT), "model": [0, 1, 0, 1, 0]})
-    table.to_csv(folder / "samples.csv", index=False)
-    return read_probe_set(folder, size=SIZE, cache=tmp_path / "decoded")
+    masks = np.zeros((COUNT, SIZE, SIZE), dtype=np.uint8)
+    masks[:, :4] = 1  # a quarter of each image is car
+    pixels = random.integers(0, 256, (COUNT, SIZE, SIZE, 3), dtype=np.uint8)
+    return ProbeSet.from_arrays(pixels, {"model": [0, 1, 0, 1, 0]}, masks=masks)
 
 
-@pytest.fixture
-def context(probe: ProbeSet, tmp_path: Path) -> ProbeContext:
-    preprocessing = Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    folder = tmp_path / "sweep" / "triplet" / "fold0-seed0"
-    folder.mkdir(parents=True)
-    return ProbeContext(probe, preprocessing, "lp", folder, 0, Pictures())
+def maps_of(probe: ProbeSet, preprocessing: Any = PREPROCESSING, **options: Any) -> ProbeMaps:
+    options = {"embedder": lambda module: module.trunk, "samples": SAMPLES} | options
+    return ProbeMaps(probe, preprocessing, **options)
 
 
-def train(callback: ProbeMaps, folder: Path) -> tuple[Learner, dict[str, float]]:
-    """Test, fit two epochs, test: as a run does. Gives all metrics that were logged."""
-    module, metrics = Learner(), {}
-    trainer = pl.Trainer(
-        max_epochs=2,
-        callbacks=[callback],
-        logger=False,
+def trainer_of(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+    return pl.Trainer(
+        callbacks=list(callbacks),
         accelerator="cpu",
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        **{"max_epochs": 2, "logger": False, "enable_checkpointing": False} | options,
     )
-    loader: DataLoader = DataLoader(torch.ones(2, 3, SIZE, SIZE))
-    metrics |= trainer.test(module, loader, verbose=False)[0]
-    trainer.fit(module, loader, loader)
-    metrics |= {f"epoch/{key}": float(value) for key, value in trainer.callback_metrics.items()}
-    save_weights(module.embedder, folder / "weights.safetensors")
-    module.test_prefix = "test"
-    metrics |= trainer.test(module, loader, verbose=False)[0]
-    return module, metrics
 
 
-def test_a_training_logs_figures_pictures_and_keeps_its_maps(
-    context: ProbeContext, probe: ProbeSet
-) -> None:
-    callback = ProbeMaps(context, every=1, images=4, watched=3, shown=2, samples=SAMPLES)
-    module, metrics = train(callback, context.folder)
+def loader() -> DataLoader:
+    return DataLoader(torch.ones(2, 3, SIZE, SIZE))
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def test_a_training_logs_metrics_pictures_and_keeps_its_maps(probe: ProbeSet, tmp_path: Path):
+    tracker = Pictures()
+    callback = maps_of(
+        probe, images=4, watched=3, shown=2, distance="lp", folder=tmp_path, tracker=tracker,
+        final="test",
+    )  # fmt: skip
+    module, trainer = Learner(), trainer_of(callback)
+    trainer.fit(module, loader(), loader())
+    between = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    (metrics,) = trainer.test(module, loader(), verbose=False)
 
     assert metrics["untrained/area_share/car"] == pytest.approx(0.25)
-    shares = [metrics[f"probe/saliency_share/{name}"] for name in ("car", "background", "shadow")]
-    assert sum(shares) == pytest.approx(1)
-    assert 0 < shares[0] < 1
-    assert -1 <= metrics["probe/map_agreement/initial"] < 1
-    assert "epoch/probe/map_agreement/initial" in metrics
-    assert context.tracker.epochs == [0, 1, None]
-    pictures = ["saliency/epoch0000.png", "saliency/epoch0001.png", "saliency.png"]
-    assert all((context.folder / name).is_file() for name in pictures)
+    for moment in ("probe", "untrained"):
+        names = ("car", "background", "shadow")
+        shares = [metrics[f"{moment}/saliency_share/{name}"] for name in names]
+        assert sum(shares) == pytest.approx(1)
+        assert 0 < shares[0] < 1
+    assert -1 <= metrics["probe/map_agreement/initial"] < 0.999
+    assert -1 <= between["probe/map_agreement/initial"] < 1
+    assert tracker.epochs == [0, 1, 2]
+    names = ["epoch0000-step000002.png", "epoch0001-step000004.png"]
+    assert sorted(path.name for path in (tmp_path / "saliency").iterdir()) == names
+    assert (tmp_path / "saliency.png").is_file()
 
-    # A later analysis finds these maps under its own key.
-    subject = Subject(
-        run="triplet",
-        loss="triplet",
-        family="ranking",
-        distance="lp",
-        fold=0,
-        seed=0,
-        weights_key=file_key(context.folder / "weights.safetensors"),
-        cache=context.folder / "analysis",
-        load=lambda: (module, context.preprocessing),
-    )
-    key = maps_key(subject, probe, MapSettings(images=4, samples=SAMPLES))
-    maps = load_file(context.folder / "analysis" / f"maps-{key}.safetensors")["maps"]
-    assert maps.dtype == torch.float16
-    assert maps.shape == (4, SIZE, SIZE)
-    assert module.embedder[0].weight.requires_grad
+    # A later analysis finds the final maps by the file of the weights.
+    save_weights(module.trunk, tmp_path / "weights.safetensors")
+    key = file_key(tmp_path / "weights.safetensors")
+    kept = KeptNetwork(key, "lp", tmp_path / "analysis")
+    maps = load_file(probe_maps(kept, probe, MapSettings(images=4, samples=SAMPLES)))["maps"]
+    assert (maps.dtype, maps.shape) == (torch.float16, (4, SIZE, SIZE))
+    assert module.trunk[0].weight.requires_grad
+    assert module.trunk.training
 
 
-def test_weights_that_do_not_change_agree_with_themselves(context: ProbeContext) -> None:
-    class Fixed(Learner):
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.embedder.parameters(), lr=0.0)
-
-    callback = ProbeMaps(context, images=3, samples=SAMPLES)
-    module = Fixed()
-    trainer = pl.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False)
-    loader: DataLoader = DataLoader(torch.ones(1, 3, SIZE, SIZE))
-    trainer.callbacks.append(callback)
-    trainer.test(module, loader, verbose=False)
-    save_weights(module.embedder, context.folder / "weights.safetensors")
-    module.test_prefix = "test"
-    (metrics,) = trainer.test(module, loader, verbose=False)
-    # The kept maps are of half precision.
-    assert metrics["probe/map_agreement/initial"] == pytest.approx(1, abs=1e-4)
+def test_weights_that_do_not_change_agree_with_themselves(probe: ProbeSet, tmp_path: Path):
+    trainer = trainer_of(maps_of(probe, images=3, folder=tmp_path))
+    trainer.fit(Learner(lr=0.0), loader(), loader())
+    value = float(trainer.callback_metrics["probe/map_agreement/initial"])
+    assert value == pytest.approx(1, abs=1e-4)  # kept maps are of half precision
 
 
-@pytest.mark.parametrize("name", ["every", "images", "watched", "shown", "samples"])
-def test_numbers_below_one_are_refused(context: ProbeContext, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is 0: it must be at least 1"):
-        ProbeMaps(context, **{name: 0})
+def test_the_loggers_and_the_folder_are_the_trainers(probe: ProbeSet, tmp_path: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loggers = [TensorBoardLogger(tmp_path, name="board"), CSVLogger(tmp_path, name="csv")]
+    trainer = trainer_of(maps_of(probe, every_n_steps=1), logger=loggers)
+    trainer.fit(Learner(), loader())
+    folder = Path(loggers[0].log_dir)
+    assert trainer.log_dir == str(folder)
+    assert (folder / "saliency.png").is_file()
+    board = EventAccumulator(str(folder))
+    board.Reload()
+    curve = board.Scalars("probe/map_agreement/initial")
+    assert [event.step for event in curve] == [1, 2, 3, 4, 4]  # the last of all images
+    picture = board.Images("probe/saliency")[-1]
+    with Image.open(folder / "saliency.png") as strip:
+        assert (picture.width, picture.height) == strip.size
+    rows = (Path(loggers[1].log_dir) / "metrics.csv").read_text()
+    assert "probe/saliency_share/car" in rows
 
 
-def test_a_reference_without_maps_is_refused(context: ProbeContext, tmp_path: Path) -> None:
-    with pytest.raises((ValueError, FileNotFoundError), match=r"run\.json|no maps"):
-        ProbeMaps(context, reference=str(tmp_path / "nowhere"))
+def test_looks_are_counted_in_validations_or_steps(probe: ProbeSet, tmp_path: Path):
+    def steps(**options: Any) -> list[str]:
+        folder = tmp_path / "-".join(map(str, options.values()))
+        trainer = trainer_of(maps_of(probe, folder=folder, **options), max_epochs=3)
+        trainer.fit(Learner(), loader(), loader())
+        return sorted(path.stem[-1] for path in folder.glob("saliency/*.png"))
+
+    assert steps(every_n_validations=1) == ["2", "4", "6"]
+    assert steps(every_n_validations=2) == ["4"]
+    assert steps(every_n_validations=None) == []
+    assert steps(every_n_validations=None, every_n_steps=4) == ["4"]
+
+
+def test_a_continued_training_compares_with_the_weights_it_began_from(
+    probe: ProbeSet, tmp_path: Path
+):
+    straight = trainer_of(maps_of(probe, folder=tmp_path / "straight"), max_epochs=3)
+    straight.fit(Learner(), loader(), loader())
+    first = trainer_of(maps_of(probe, folder=tmp_path / "first"), max_epochs=2)
+    first.fit(Learner(), loader(), loader())
+    first.save_checkpoint(tmp_path / "cut.ckpt")
+    again = trainer_of(maps_of(probe, folder=tmp_path / "again"), max_epochs=3)
+    again.fit(Learner(), loader(), loader(), ckpt_path=tmp_path / "cut.ckpt", weights_only=True)
+    key = "probe/map_agreement/initial"
+    assert again.callback_metrics[key] == straight.callback_metrics[key] < 0.999
+
+    for file in (tmp_path / "first" / "analysis").iterdir():
+        file.unlink()
+    lost = trainer_of(maps_of(probe, folder=tmp_path / "lost"), max_epochs=3)
+    with pytest.warns(UserWarning, match="ProbeMaps compares with no initial weights"):
+        lost.fit(Learner(), loader(), loader(), ckpt_path=tmp_path / "cut.ckpt", weights_only=True)
+    assert key not in lost.callback_metrics
+
+
+def test_another_preprocessing_makes_maps_of_its_own(probe: ProbeSet, tmp_path: Path):
+    for scale in (255, 100):
+        callback = maps_of(probe, lambda pixels, by=scale: pixels.float() / by, folder=tmp_path)
+        trainer_of(callback).test(Learner(), loader(), verbose=False)
+    assert len(list((tmp_path / "analysis").glob("maps-*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({name: 0}, f"{name}=0 must be at least 1")
+        for name in ("every_n_validations", "every_n_steps", "images", "watched", "shown")
+    ]
+    + [
+        ({"distance": "cosin"}, "distance='cosin' is unknown; valid are lp, "),
+        ({"final": "train"}, "final='train' is unknown; valid are fit, test"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(probe: ProbeSet, options: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        maps_of(probe, **options)
+
+
+def test_the_part_that_embeds_has_to_be_named(probe: ProbeSet, tmp_path: Path):
+    trainer = trainer_of(ProbeMaps(probe, PREPROCESSING, folder=tmp_path))
+    with pytest.raises(ValueError, match=r"the part of Learner that makes embeddings, e\.g\."):
+        trainer.fit(Learner(), loader())
+
+
+def test_a_reference_without_maps_is_refused(probe: ProbeSet, tmp_path: Path):
+    with pytest.raises((ValueError, FileNotFoundError), match=r"run\.json"):
+        maps_of(probe, reference=str(tmp_path / "nowhere"))
 
 
 def test_the_strip_shows_image_map_and_overlay() -> None:

@@ -7,20 +7,21 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from pytorch_metric_learning.losses import TripletMarginLoss
-from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lossprint.data.probe import read_probe_set
+from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.metrics import normalized_r_precision
-from lossprint.probing import embeddings_key
-from lossprint.runs.cache import cache_file, file_key
+from lossprint.probing import (
+    KeptNetwork,
+    PropertySettings,
+    probe_embeddings,
+    probe_properties,
+)
+from lossprint.runs.cache import file_key
 from lossprint.runs.tracker import Tracker
-from lossprint.studies.subjects import Subject
-from lossprint.training.callbacks.context import ProbeContext
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
 from lossprint.training.callbacks.probe_properties import ProbeProperties
 from lossprint.training.fit import Checkpoints, fit_and_test
@@ -51,27 +52,15 @@ class Batches(pl.LightningDataModule):
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> ProbeContext:
+def probe() -> ProbeSet:
     rng = np.random.default_rng(0)
-    folder = tmp_path / "probe"
-    (folder / "images").mkdir(parents=True)
     shade = rng.integers(0, 3, IMAGES)
-    for frame in range(IMAGES):
-        pixels = rng.integers(0, 40, (6, 6, 3)) + 100 * shade[frame]
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / "images" / f"{frame:06d}.png")
-    table = {"frame": range(IMAGES), "shade": shade, "chance": rng.integers(0, 3, IMAGES)}
-    pd.DataFrame(table).to_csv(folder / "samples.csv", index=False)
-    return ProbeContext(
-        probe=read_probe_set(folder, size=6, cache=tmp_path / "cache"),
-        preprocessing=Preprocessing(),
-        distance="lp",
-        folder=tmp_path / "run",
-        seed=0,
-        tracker=Tables(),
-    )
+    pixels = rng.integers(0, 40, (IMAGES, 6, 6, 3)) + 100 * shade[:, None, None, None]
+    table = {"shade": shade, "chance": rng.integers(0, 3, IMAGES)}
+    return ProbeSet.from_arrays(pixels.clip(0, 255).astype(np.uint8), table)
 
 
-def trained(context: ProbeContext, callbacks: list[pl.Callback], epochs: int = 4):
+def trained(folder: Path, callbacks: list[pl.Callback], epochs: int = 4):
     torch.manual_seed(0)
     module = MetricLearning(
         nn.Sequential(nn.Flatten(), nn.Linear(108, 4)),
@@ -80,7 +69,7 @@ def trained(context: ProbeContext, callbacks: list[pl.Callback], epochs: int = 4
         constant,
         seed=0,
     )
-    checkpoints = Checkpoints(context.folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints")
     trainer = pl.Trainer(
         max_epochs=epochs,
         callbacks=[*callbacks, *checkpoints.callbacks()],
@@ -90,73 +79,70 @@ def trained(context: ProbeContext, callbacks: list[pl.Callback], epochs: int = 4
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    metrics = fit_and_test(
-        trainer, module, Batches(), checkpoints, context.folder / "weights.safetensors"
-    )
+    metrics = fit_and_test(trainer, module, Batches(), checkpoints, folder / "weights.safetensors")
     return module, metrics
 
 
+def measuring(probe: ProbeSet, folder: Path, **options) -> ProbeProperties:
+    return ProbeProperties(probe, Preprocessing(), folder=folder, final="test", **options)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_curves_table_and_embeddings(context):
-    path = context.folder / "metrics.csv"
-    callback = ProbeProperties(context, every=2, images=20)
-    module, metrics = trained(context, [callback, EpochMetrics(path)])
+def test_curves_table_and_embeddings(probe, tmp_path):
+    path, tracker = tmp_path / "metrics.csv", Tables()
+    callback = measuring(probe, tmp_path, every_n_validations=2, images=20, tracker=tracker)
+    module, metrics = trained(tmp_path, [callback, EpochMetrics(path)])
 
     rows = {row["epoch"]: row for row in read_rows(path)}
     measured = [epoch for epoch, row in rows.items() if "probe/nr_precision/shade" in row]
     assert measured == [1, 3]
     assert "probe/nr_precision/chance" in rows[1]
 
-    kept = load_file(next((context.folder / "analysis").glob("embeddings-*.safetensors")))
-    images = context.preprocessing(context.probe.pixels(range(IMAGES)))
-    torch.testing.assert_close(kept["embeddings"], module.embedder(images).detach())
-    properties = {name: context.probe.properties[name] for name in ("shade", "chance")}
-    expected = normalized_r_precision(kept["embeddings"], properties)
+    # What a study asks of the finished run is kept.
+    key = file_key(tmp_path / "weights.safetensors")
+    network = KeptNetwork(key, "lp", tmp_path / "analysis")
+    embeddings = probe_embeddings(network, probe)
+    images = Preprocessing()(probe.pixels(range(IMAGES)))
+    torch.testing.assert_close(embeddings, module.embedder(images).detach())
+    kept = probe_properties(network, probe, PropertySettings())
+    properties = {name: probe.properties[name] for name in ("shade", "chance")}
+    expected = normalized_r_precision(embeddings, properties)
+    assert kept == expected
     for name, value in expected.items():
         assert metrics[f"probe/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
     assert metrics["probe/nr_precision/shade"] > metrics["probe/nr_precision/chance"] + 2
 
-    table = pd.read_csv(context.folder / "probe_properties.csv")
+    table = pd.read_csv(tmp_path / "probe_properties.csv")
     assert list(table.columns) == ["property", "untrained", "trained"]
     assert list(table["property"]) == ["shade", "chance"]
     np.testing.assert_allclose(table["trained"], list(expected.values()))
-    untrained = [metrics[f"untrained/nr_precision/{name}"] for name in table["property"]]
-    np.testing.assert_allclose(table["untrained"], untrained, rtol=1e-6)
-    pd.testing.assert_frame_equal(context.tracker.tables["probe/nr_precision"], table)
-    assert not list((context.folder / "analysis").glob("*.parts"))
+    torch.manual_seed(0)
+    initial = nn.Sequential(nn.Flatten(), nn.Linear(108, 4))(images).detach()
+    untrained = normalized_r_precision(initial, properties)
+    np.testing.assert_allclose(table["untrained"], list(untrained.values()))
+    for name, value in untrained.items():
+        assert metrics[f"untrained/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
+    pd.testing.assert_frame_equal(tracker.tables["probe/nr_precision"], table)
+    assert not list((tmp_path / "analysis").glob("*.parts"))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_analyses_find_the_embeddings(context):
-    trained(context, [ProbeProperties(context)], epochs=1)
-    subject = Subject(
-        run="triplet",
-        loss="triplet",
-        family="ranking",
-        distance="lp",
-        fold=0,
-        seed=0,
-        weights_key=file_key(context.folder / "weights.safetensors"),
-        cache=context.folder / "analysis",
-        load=lambda: pytest.fail("the network was loaded again"),
-    )
-    key = embeddings_key(subject, context.probe)
-    assert cache_file(subject.cache, "embeddings", key).is_file()
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_training_is_the_same_with_and_without_it(context):
-    module, _ = trained(context, [ProbeProperties(context, every=1)], epochs=2)
-    for path in (context.folder / "checkpoints").iterdir():
-        path.unlink()
-    alone, _ = trained(context, [], epochs=2)
+def test_training_is_the_same_with_and_without_it(probe, tmp_path):
+    looking = measuring(probe, tmp_path, every_n_steps=1)
+    module, _ = trained(tmp_path / "with", [looking], epochs=2)
+    alone, _ = trained(tmp_path / "without", [], epochs=2)
     for name, value in alone.state_dict().items():
         assert torch.equal(value, module.state_dict()[name])
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"every": 0}, "every is 0"), ({"images": 2}, "images is 2")]
+    ("options", "message"),
+    [
+        ({"every_n_steps": 0}, "every_n_steps=0 must be at least 1"),
+        ({"images": 2}, "images=2 must be at least 3"),
+        ({"variance": "normal"}, "variance='normal' is unknown; valid are binomial, "),
+    ],
 )
-def test_settings_that_measure_nothing_are_refused(context, options, message):
+def test_settings_that_measure_nothing_are_refused(probe, options, message):
     with pytest.raises(ValueError, match=message):
-        ProbeProperties(context, **options)
+        ProbeProperties(probe, Preprocessing(), **options)
