@@ -139,7 +139,7 @@ def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
         (["sampler.classes_per_batch=10"], "only 9 training classes"),
         (["sampler.samples_per_class=1"], "at least 2 samples"),
         (["hyperparameters=published", "loss=circle"], "'circle' has no published"),
-        (["logger.name=tensorboard"], "tensorboard"),
+        (["logger.name=board"], "logger='board' is unknown"),
     ],
 )
 def test_bad_input_is_named_before_training(small_world, more, message):

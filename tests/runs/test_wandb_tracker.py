@@ -18,15 +18,14 @@ from wandb.errors import CommError
 from wandb.proto import wandb_internal_pb2
 
 from lossprint.runs import wandb_tracker
-from lossprint.runs.record import RunRecord, load_record, run_folder
-from lossprint.runs.tracker import (
-    TrackedRun,
-    Tracker,
+from lossprint.runs.loggers import (
     check_logger,
     log_training_files,
     open_tracker,
     track_training,
 )
+from lossprint.runs.record import RunRecord, load_record, run_folder
+from lossprint.runs.tracker import TrackedRun, Tracker
 from lossprint.runs.wandb_tracker import (
     add_to_summary,
     choose_mode,
@@ -253,7 +252,7 @@ def test_wandb_mode_disabled_tracks_nothing(
 @pytest.mark.parametrize(
     ("logger", "message"),
     [
-        ({"name": "tensorboard"}, r"logger='tensorboard' is unknown; valid are wandb, csv, none"),
+        ({"name": "board"}, r"logger='board' is unknown; valid are wandb, tensorboard, csv, none"),
         ({"name": "csv", "mode": "auto"}, r"unknown logger\.mode; valid are name"),
         ({**LOGGER, "mode": "on"}, r"logger\.mode='on' is unknown; valid are auto, online"),
         ({**LOGGER, "project": ""}, r"logger\.project='' must be the name"),

@@ -34,8 +34,8 @@ from lossprint.rendering.dataset import ensure_set
 from lossprint.runs.imported import import_reality_check
 from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpoints
 from lossprint.runs.load import load_run
+from lossprint.runs.loggers import check_logger
 from lossprint.runs.record import RunRecord
-from lossprint.runs.tracker import check_logger
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
 from lossprint.training.datamodule import ImageDataModule, Split
@@ -309,7 +309,9 @@ def loss(config: Mapping[str, Any], num_classes: int) -> LossSpec:
 
 
 def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> MetricLearning:
-    """The LightningModule, from the sections `optimizer` and `schedule`."""
+    """The LightningModule, from the sections `optimizer` and `schedule`, and trainer.compile."""
+    if config["trainer"]["compile"]:
+        network.compile()  # in place: its weights keep their names
     return MetricLearning(
         network,
         spec,

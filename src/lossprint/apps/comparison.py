@@ -30,10 +30,11 @@ from lossprint.reports.report import Report, write_report
 from lossprint.reports.style import readable
 from lossprint.reports.tables import loss_overview
 from lossprint.runs.cache import content_key
+from lossprint.runs.loggers import open_tracker
 from lossprint.runs.provenance import git_commit, package_versions
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import find_runs, newest_sweep
-from lossprint.runs.tracker import TrackedRun, Tracker, open_tracker
+from lossprint.runs.tracker import TrackedRun, Tracker
 from lossprint.studies.analysis import Analysis, Progress, analyse
 from lossprint.studies.comparability import incompatibilities, training_differences
 from lossprint.studies.settings import StudySettings

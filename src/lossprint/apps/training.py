@@ -20,9 +20,9 @@ from lossprint.apps.errors import exit_code, show_error
 from lossprint.apps.sweep import current_job
 from lossprint.files import whole_file
 from lossprint.models.embedder import Embedder
+from lossprint.runs.loggers import log_training_files, track_training
 from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
-from lossprint.runs.tracker import log_training_files, track_training
 from lossprint.training.callbacks.metrics_file import EpochMetrics
 from lossprint.training.datamodule import ImageDataModule
 from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from lossprint.streams import stream_seed
+
 
 class ClassBalancedBatches(Sampler[list[int]]):
     """Batches of P different classes with K images each, classes contiguous inside a batch.
@@ -66,7 +68,7 @@ class ClassBalancedBatches(Sampler[list[int]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "batches", self.epoch))
         classes: list[int] = []
         decks: list[list[int]] = [[] for _ in self.rows]
         every_class = torch.arange(len(self.rows))

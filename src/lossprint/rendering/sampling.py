@@ -5,11 +5,12 @@ frame i takes the stream's i-th number. A longer set is therefore a continuation
 and changing one property's levels leaves the draws of all others alone.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from lossprint.streams import stream
 
 
 @dataclass(frozen=True)
@@ -71,24 +72,21 @@ def draw_scenes(
         if balanced
         else _uniform_choices(seed, "model", count, designs)
     )
-    noise_seed = (_bits(seed, "noise").random_raw(count) >> np.uint64(32)).astype(np.uint32)
+    noise_seed = (stream(seed, "noise").random_raw(count) >> np.uint64(32)).astype(np.uint32)
     return Scenes(design, properties, noise_seed)
 
 
-def _bits(seed: int, *key: str | int) -> np.random.PCG64:
-    words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key]
-    return np.random.PCG64(np.random.SeedSequence([seed, *words]))
-
-
 def _uniform_choices(seed: int, name: str, count: int, number: int) -> np.ndarray:
-    uniform = np.random.Generator(_bits(seed, name)).random(count)
+    uniform = np.random.Generator(stream(seed, name)).random(count)
     return np.floor(uniform * number).astype(np.int64)
 
 
 def _shuffled_rounds(seed: int, count: int, designs: int) -> np.ndarray:
     rounds = [
         # Sorting random numbers shuffles by arithmetic alone, so no release of numpy changes it.
-        np.argsort(np.random.Generator(_bits(seed, "model", number)).random(designs), kind="stable")
+        np.argsort(
+            np.random.Generator(stream(seed, "model", number)).random(designs), kind="stable"
+        )
         for number in range(-(-count // designs))
     ]
     return np.concatenate([np.empty(0, np.int64), *rounds])[:count]

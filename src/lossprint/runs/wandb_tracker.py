@@ -114,7 +114,7 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
     reached the run is kept offline. Source code, console output and the machine's description are
     not sent; a running online run sends the usage of the processors.
 
-    Args, raises: as those of `lossprint.runs.tracker.open_tracker`.
+    Args, raises: as those of `lossprint.runs.loggers.open_tracker`.
     """
     settings = wandb.Settings(
         silent=True,

@@ -13,6 +13,7 @@ from lossprint.data.index import Partition, fold_classes
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import ImageStore
 from lossprint.data.transforms import Preprocessing
+from lossprint.streams import stream_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ class ImageDataModule(pl.LightningDataModule):
         if self.trainer is not None and self.trainer.training:
             step = self.trainer.global_step
             view = self.train_view
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            generator = torch.Generator().manual_seed(stream_seed(self.seed, "crops", step))
         sizes = torch.tensor([image.shape[:2] for image in batch.images])
         pixels = crop_and_resize(batch.images, view.draw(sizes, generator), view.size)
         return self.preprocessing(pixels), batch.labels

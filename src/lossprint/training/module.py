@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.models.embedder import Embedder
+from lossprint.streams import stream_seed
 from lossprint.training.losses import LossSpec, loss_value
 from lossprint.training.optimizers import OptimizerFactory, ScheduleFactory, parameter_groups
 
@@ -69,7 +70,7 @@ class MetricLearning(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         # What layers and miners draw depends on (seed, epoch) alone: a continued run draws alike.
-        torch.manual_seed(self.seed * 1_000_003 + self.current_epoch)
+        torch.manual_seed(stream_seed(self.seed, "layers", self.current_epoch))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
