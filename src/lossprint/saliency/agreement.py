@@ -7,7 +7,7 @@ of the correlation.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,14 +41,19 @@ class MapAgreement:
             variation to share: its correlation is 0 with every map, itself included.
         divergence: [L, L, N] Jensen–Shannon divergence in nats, in [0, ln 2], of the maps scaled
             to sum 1. A constant map, all zeros included, counts as the uniform distribution.
+        names: of the models, L of them, where they were given by name; else empty.
     """
 
     correlation: Tensor
     divergence: Tensor
+    names: tuple[str, ...] = ()
 
 
 def map_agreement(
-    maps: Tensor | NDArray[Any] | Sequence[MapSource], *, block: int | None = None
+    maps: Tensor | NDArray[Any] | Sequence[MapSource] | Mapping[str, MapSource],
+    other: MapSource | None = None,
+    *,
+    block: int | None = None,
 ) -> MapAgreement:
     """Compare every pair of models on every image.
 
@@ -57,20 +62,30 @@ def map_agreement(
 
     Args:
         maps: non-negative maps [L, N, H, W] of any floating type, or one source of [N, H, W] for
-            each model: an array, a memory map, a safetensors slice.
+            each model: an array, a memory map, a safetensors slice. A dict names the models.
+        other: maps [N, H, W] of a second model; `maps` then are those of the first.
         block: images read at a time; by default as many as fit into 128 MiB.
 
     Raises:
+        TypeError: something else than arrays.
         ValueError: no maps, maps of different shapes or counts, values that are negative or not
             finite, or a `block` below 1.
+
+    Example:
+        >>> a, b = torch.rand(2, 5, 8, 8)
+        >>> map_agreement(a, b).correlation[0, 1].shape
+        torch.Size([5])
+        >>> map_agreement({"triplet": a, "arcface": b}).names
+        ('triplet', 'arcface')
     """
-    shapes = [_shape(source) for source in maps]
+    names, sources = _sources(maps, other)
+    shapes = [_shape(name, source) for name, source in zip(names, sources, strict=True)]
     if not shapes:
         raise ValueError("no maps to compare: give at least one model's maps [N, H, W]")
-    for model, shape in enumerate(shapes):
+    for name, shape in zip(names, shapes, strict=True):
         if len(shape) != 3 or shape != shapes[0] or 0 in shape:
             raise ValueError(
-                f"maps of model {model} have shape {list(shape)}, those of model 0 "
+                f"maps of {name} have shape {list(shape)}, those of {names[0]} "
                 f"{list(shapes[0])}: all must be one and the same non-empty [N, H, W]"
             )
     count, height, width = shapes[0]
@@ -85,8 +100,8 @@ def map_agreement(
     with ThreadPoolExecutor(_threads()) as pool:
         for start in range(0, count, block):
             stop = min(start + block, count)
-            for model, source in enumerate(maps):
-                pixels[model, : stop - start] = _read(source, model, start, stop)
+            for model, source in enumerate(sources):
+                pixels[model, : stop - start] = _read(source, names[model], start, stop)
 
             def compare(image: int, start: int = start) -> None:
                 at = start + image
@@ -96,16 +111,32 @@ def map_agreement(
     return MapAgreement(
         torch.from_numpy(correlation).permute(1, 2, 0).contiguous(),
         torch.from_numpy(divergence).permute(1, 2, 0).contiguous(),
+        tuple(maps) if isinstance(maps, Mapping) else (),
     )
 
 
-def _shape(source: Any) -> tuple[int, ...]:
+def _sources(maps: Any, other: Any) -> tuple[list[str], list[Any]]:
+    """What to call each model in errors, and its maps."""
+    if isinstance(maps, Mapping):
+        if other is not None:
+            raise TypeError("give either maps by name or two stacks of maps, not both")
+        return [str(name) for name in maps], list(maps.values())
+    sources = list(maps) if other is None else [maps, other]
+    return [f"model {number}" for number in range(len(sources))], sources
+
+
+def _shape(name: str, source: Any) -> tuple[int, ...]:
     """Of an array, or of a safetensors slice, which has `get_shape` in place of `shape`."""
-    return tuple(source.get_shape() if hasattr(source, "get_shape") else source.shape)
+    shape = source.get_shape() if hasattr(source, "get_shape") else getattr(source, "shape", None)
+    if shape is None:
+        raise TypeError(
+            f"maps of {name} must be an array or tensor [N, H, W], not a {type(source).__name__}"
+        )
+    return tuple(shape)
 
 
-def _read(source: MapSource, model: int, start: int, stop: int) -> NDArray[np.float32]:
-    """Maps [n, H * W] of the images start … stop - 1 of one model, checked."""
+def _read(source: MapSource, name: str, start: int, stop: int) -> NDArray[np.float32]:
+    """Maps [n, H * W] of the images start … stop - 1 of the model called `name`, checked."""
     part = source[start:stop]
     array = part.detach().cpu().float().numpy() if isinstance(part, Tensor) else np.asarray(part)
     rows = array.reshape(stop - start, -1).astype(np.float32, copy=False)
@@ -113,7 +144,7 @@ def _read(source: MapSource, model: int, start: int, stop: int) -> NDArray[np.fl
     low, high = rows.min(1), rows.max(1)
     for image in np.flatnonzero(~((low >= 0) & np.isfinite(high))):
         raise ValueError(
-            f"map {start + image} of model {model} has values in [{low[image]}, {high[image]}]: "
+            f"map {start + image} of {name} has values in [{low[image]}, {high[image]}]: "
             "maps must be finite and not negative"
         )
     return rows

@@ -60,8 +60,8 @@ def resolve_distance(distance: str | Callable[..., Any]) -> Score:
     normalization and power).
 
     Raises:
-        ValueError: an unknown name, something not callable, or an object that answers with
-            another shape.
+        ValueError: an unknown name, something not callable, a class in place of an object, or an
+            object that answers with another shape.
     """
     if isinstance(distance, str):
         if distance not in DISTANCES:
@@ -71,12 +71,15 @@ def resolve_distance(distance: str | Callable[..., Any]) -> Score:
         raise ValueError(
             f"distance {distance!r} is neither a name ({', '.join(DISTANCES)}) nor callable"
         )
+    if isinstance(distance, type):
+        raise ValueError(f"distance is the class {distance.__name__}: give an object of it")
 
     def score(embeddings: Tensor, reference: Tensor) -> Tensor:
         values = distance(embeddings, reference.unsqueeze(0))
-        if values.shape not in {(len(embeddings), 1), (len(embeddings),)}:
+        shape = tuple(getattr(values, "shape", ()))
+        if shape not in {(len(embeddings), 1), (len(embeddings),)}:
             raise ValueError(
-                f"distance {type(distance).__name__} gave shape {tuple(values.shape)} for "
+                f"distance {type(distance).__name__} gave shape {shape} for "
                 f"embeddings {tuple(embeddings.shape)} and one reference: it must give one number "
                 "for each embedding"
             )

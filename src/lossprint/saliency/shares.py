@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lossprint.saliency.checks import Images, as_tensor
+
 REGIONS: Mapping[str, int] = {"background": 0, "car": 1, "shadow": 2}
 """Labels in the masks of rendered images."""
 
@@ -24,16 +26,17 @@ class RegionShares:
 
 
 def region_shares(
-    maps: Tensor, masks: Tensor, *, regions: Mapping[str, int] = REGIONS
+    maps: Images, masks: Images, *, regions: Mapping[str, int] = REGIONS
 ) -> dict[str, RegionShares]:
     """Measure how much of each map [N, H, W] lies in each region of masks [N, H, W].
 
     Args:
-        maps: not negative.
+        maps: not negative, torch or numpy.
         masks: integer labels.
         regions: a label for each name.
 
     Raises:
+        TypeError: neither tensors nor arrays.
         ValueError: maps and masks of different shapes, or negative or non-finite maps.
 
     Example:
@@ -43,6 +46,7 @@ def region_shares(
         >>> car.saliency.item(), car.area.item()
         (0.75, 0.5)
     """
+    maps, masks = as_tensor("maps", maps), as_tensor("masks", masks)
     if maps.ndim != 3 or maps.shape != masks.shape:
         raise ValueError(
             f"maps and masks must both be [N, H, W], not {list(maps.shape)} and {list(masks.shape)}"
