@@ -121,6 +121,8 @@ def _sources(maps: Any, other: Any) -> tuple[list[str], list[Any]]:
         if other is not None:
             raise TypeError("give either maps by name or two stacks of maps, not both")
         return [str(name) for name in maps], list(maps.values())
+    if other is None and not isinstance(maps, Sequence | Tensor | np.ndarray):
+        raise TypeError(f"maps must be arrays or tensors [N, H, W], not a {type(maps).__name__}")
     sources = list(maps) if other is None else [maps, other]
     return [f"model {number}" for number in range(len(sources))], sources
 

@@ -1,5 +1,6 @@
 """What the saliency functions demand of their input, told by name and value."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -100,17 +101,24 @@ def check_model(model: object) -> None:
         )
 
 
-def check_number(name: str, value: object, *, at_least: float, whole: bool = False) -> None:
+def check_number(
+    name: str, value: object, *, at_least: float = -math.inf, whole: bool = False
+) -> None:
     """A finite number that is not below `at_least`.
 
     Raises:
         TypeError: not a number, or where it must be a whole one, another.
         ValueError: below `at_least`, or not finite.
     """
-    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    kinds: tuple[type, ...] = (int, np.integer)
+    if not whole:
+        kinds += (float, np.floating)
     if not isinstance(value, kinds) or isinstance(value, bool):
         raise TypeError(f"{name} must be a {'whole ' if whole else ''}number, not {value!r}")
-    if not at_least <= float(value) < float("inf"):
+    number = float(value)  # type: ignore[arg-type]
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, not {value}")
+    if number < at_least:
         raise ValueError(f"{name} must be at least {at_least}, not {value}")
 
 

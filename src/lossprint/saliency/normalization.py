@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from lossprint.saliency.checks import check_number
+
 
 def clip_to_percentile(maps: Tensor, percentile: float) -> Tensor:
     """Scale each map [N, H, W] so that its minimum is 0 and its `percentile` is 1; clip above.
@@ -25,7 +27,9 @@ def clip_to_percentile(maps: Tensor, percentile: float) -> Tensor:
 
 def check_percentile(percentile: float) -> None:
     """Raises:
+    TypeError: not a number.
     ValueError: outside (0, 100].
     """
+    check_number("percentile", percentile)
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must lie in (0, 100], not {percentile}")
