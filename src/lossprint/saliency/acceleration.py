@@ -80,8 +80,11 @@ def _rewrite(network: nn.Module) -> None:
         if source not in once or len(source.users) > 1:
             continue
         convolution = network.get_submodule(source.target)
-        folds = isinstance(normalization, nn.BatchNorm2d) and normalization.running_var is not None
-        if folds and type(convolution) is nn.Conv2d:
+        if (
+            isinstance(normalization, nn.BatchNorm2d)
+            and normalization.running_var is not None
+            and type(convolution) is nn.Conv2d
+        ):
             network.set_submodule(source.target, fuse_conv_bn_eval(convolution, normalization))
             # What timm's activating normalizations do besides: drop out, activate.
             network.set_submodule(node.target, nn.Sequential(*normalization.children()))
