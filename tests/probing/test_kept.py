@@ -15,7 +15,7 @@ from lossprint.probing import (
     read_maps,
 )
 from lossprint.saliency import saliency_maps
-from tests.studies.planted import SIZE, probe_set, subjects
+from tests.studies.planted import SIZE, networks, probe_set
 
 SETTINGS = MapSettings(images=3, samples=2)
 
@@ -37,14 +37,14 @@ def preprocessing() -> Preprocessing:
 
 
 @pytest.fixture
-def subject(tmp_path):
-    (made,) = subjects(tmp_path, ("arcface",), seeds=(0,), keep=False)
+def a_network(tmp_path):
+    (made,) = networks(tmp_path, ("arcface",), seeds=(0,), keep=False)
     return dataclasses.replace(made, load=lambda: (network(), preprocessing()))
 
 
-def test_maps_are_those_of_the_method_on_the_first_images(subject):
+def test_maps_are_those_of_the_method_on_the_first_images(a_network):
     probe = probe_set()
-    file = probe_maps(subject, probe, SETTINGS)
+    file = probe_maps(a_network, probe, SETTINGS)
     stored = load_file(file)["maps"]
     assert (stored.dtype, tuple(stored.shape)) == (torch.float16, (3, SIZE, SIZE))
     black = torch.zeros(1, 3, SIZE, SIZE, dtype=torch.uint8)
@@ -60,56 +60,56 @@ def test_maps_are_those_of_the_method_on_the_first_images(subject):
     torch.testing.assert_close(read_maps(file, [2, 0]), stored[[2, 0]].float())
 
 
-def test_what_is_kept_is_not_computed_again(subject):
+def test_what_is_kept_is_not_computed_again(a_network):
     probe = probe_set()
-    file = probe_maps(subject, probe, SETTINGS)
-    probe_embeddings(subject, probe)
-    never = dataclasses.replace(subject, load=lambda: pytest.fail("loaded again"))
+    file = probe_maps(a_network, probe, SETTINGS)
+    probe_embeddings(a_network, probe)
+    never = dataclasses.replace(a_network, load=lambda: pytest.fail("loaded again"))
     assert probe_maps(never, probe, SETTINGS) == file
     probe_embeddings(never, probe)
 
 
-def test_images_are_told_of_while_they_are_made(subject):
-    told = []
-    probe_maps(subject, probe_set(), SETTINGS, lambda *step: told.append(step))
-    probe_embeddings(subject, probe_set(), lambda *step: told.append(step))
-    assert told == [("maps", 3, 3), ("embeddings", 60, 60)]
-    assert not list(subject.cache.glob("*.parts"))
+def test_progress_counts_images(a_network):
+    steps = []
+    probe_maps(a_network, probe_set(), SETTINGS, lambda *step: steps.append(step))
+    probe_embeddings(a_network, probe_set(), lambda *step: steps.append(step))
+    assert steps == [("maps", 3, 3), ("embeddings", 60, 60)]
+    assert not list(a_network.cache.glob("*.parts"))
 
 
-def test_embeddings_are_those_of_all_images_as_they_come(subject):
+def test_embeddings_are_those_of_all_images_as_they_come(a_network):
     probe = probe_set()
     with torch.no_grad():
         expected = network()(preprocessing()(probe.pixels(range(len(probe)))))
-    torch.testing.assert_close(probe_embeddings(subject, probe), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(probe_embeddings(a_network, probe), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     "changed", [{"samples": 3}, {"images": 2}, {"noise_level": 0.1}, {"seed": 1}]
 )
-def test_other_parameters_are_other_maps(subject, changed):
+def test_other_parameters_are_other_maps(a_network, changed):
     other = dataclasses.replace(SETTINGS, **changed)
-    assert maps_key(subject, probe_set(), other) != maps_key(subject, probe_set(), SETTINGS)
+    assert maps_key(a_network, probe_set(), other) != maps_key(a_network, probe_set(), SETTINGS)
 
 
-def test_other_weights_distances_and_images_are_other_maps(subject):
-    key = maps_key(subject, probe_set(), SETTINGS)
+def test_other_weights_distances_and_images_are_other_maps(a_network):
+    key = maps_key(a_network, probe_set(), SETTINGS)
     for changed in ({"weights_key": "x"}, {"distance": "lp"}):
-        other = dataclasses.replace(subject, **changed)
+        other = dataclasses.replace(a_network, **changed)
         assert maps_key(other, probe_set(), SETTINGS) != key
-    assert maps_key(subject, probe_set("other"), SETTINGS) != key
+    assert maps_key(a_network, probe_set("other"), SETTINGS) != key
 
 
-def test_all_images_by_null_and_by_their_number_are_one(subject):
+def test_all_images_by_null_and_by_their_number_are_one(a_network):
     probe = probe_set()
     every = MapSettings(images=None)
     assert map_rows(probe, every) == range(len(probe))
     same = MapSettings(images=len(probe))
-    assert maps_key(subject, probe, every) == maps_key(subject, probe, same)
+    assert maps_key(a_network, probe, every) == maps_key(a_network, probe, same)
 
 
-def test_a_changed_probe_set_is_noticed(subject):
-    assert not kept_for_another_set(subject, probe_set())  # nothing is kept yet
-    probe_embeddings(subject, probe_set())
-    assert not kept_for_another_set(subject, probe_set())
-    assert kept_for_another_set(subject, probe_set("changed"))
+def test_a_changed_probe_set_is_noticed(a_network):
+    assert not kept_for_another_set(a_network, probe_set())  # nothing is kept yet
+    probe_embeddings(a_network, probe_set())
+    assert not kept_for_another_set(a_network, probe_set())
+    assert kept_for_another_set(a_network, probe_set("changed"))

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lossprint.apps.evidence import EVIDENCE
 from lossprint.data.probe import ProbeSet
 from lossprint.probing import MapSettings, embeddings_key, maps_key
 from lossprint.runs.cache import load_or_compute
+from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
-from lossprint.studies.subjects import Subject
 
 SIZE, IMAGES, PROBE = 16, 6, 60
 RANKING = ("triplet", "contrastive", "margin", "ntxent", "fastap")
@@ -51,6 +52,10 @@ def probe_set(fingerprint: str = "planted") -> ProbeSet:
     )
 
 
+PIECES = [piece.study for piece in EVIDENCE]
+SECTIONS = [piece.section for piece in EVIDENCE]
+
+
 @dataclass
 class Loads:
     """Counts which networks were asked for."""
@@ -58,7 +63,7 @@ class Loads:
     names: list[str] = field(default_factory=list)
 
 
-def subjects(
+def networks(
     folder: Path,
     losses: tuple[str, ...] = (*RANKING, *CLASSIFICATION),
     *,
@@ -67,7 +72,7 @@ def subjects(
     family_effect: float = 0.0,
     loads: Loads | None = None,
     keep: bool = True,
-) -> list[Subject]:
+) -> list[Network]:
     """Networks whose maps and embeddings are a common part, a family's, a loss's and a run's own.
 
     The weights of the common part and the run's own are 1; the other two are the effects.
@@ -77,8 +82,8 @@ def subjects(
     for loss in losses:
         family = "classification" if loss in CLASSIFICATION else "ranking"
         for seed in seeds:
-            subject = Subject(
-                run=f"{loss}/fold0-seed{seed}",
+            network = Network(
+                name=f"{loss}/fold0-seed{seed}",
                 loss=loss,
                 family=family,
                 distance="cosine",
@@ -96,8 +101,8 @@ def subjects(
                     (loss_effect, loss),
                     (1.0, f"{loss}-{seed}"),
                 )
-                _keep(subject, probe, parts)
-            made.append(subject)
+                _keep(network, probe, parts)
+            made.append(network)
     return made
 
 
@@ -107,7 +112,7 @@ def maps_of(parts: tuple[tuple[float, str], ...]) -> torch.Tensor:
     return (maps / maps.amax((1, 2), keepdim=True)).to(torch.float16)
 
 
-def _keep(subject: Subject, probe: ProbeSet, parts: tuple[tuple[float, str], ...]) -> None:
+def _keep(network: Network, probe: ProbeSet, parts: tuple[tuple[float, str], ...]) -> None:
     raw = sum(weight * _draw("embeddings", name, PROBE * 8) for weight, name in parts)
     embeddings = torch.from_numpy(raw).reshape(PROBE, 8).float()
     if any(name == "ranking" and weight for weight, name in parts):
@@ -115,15 +120,15 @@ def _keep(subject: Subject, probe: ProbeSet, parts: tuple[tuple[float, str], ...
         hue = torch.tensor(probe.properties["color_hue"].to_numpy())
         embeddings = embeddings + 6 * torch.nn.functional.one_hot(hue, 8)
     load_or_compute(
-        subject.cache,
+        network.cache,
         "maps",
-        maps_key(subject, probe, SETTINGS.maps),
+        maps_key(network, probe, SETTINGS.maps),
         lambda: {"maps": maps_of(parts)},
     )
     load_or_compute(
-        subject.cache,
+        network.cache,
         "embeddings",
-        embeddings_key(subject, probe),
+        embeddings_key(network, probe),
         lambda: {"embeddings": embeddings},
     )
 

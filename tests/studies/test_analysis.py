@@ -12,64 +12,73 @@ from scipy.spatial.distance import cdist, jensenshannon
 from scipy.stats import pearsonr
 
 from lossprint.probing import embeddings_key, maps_key
-from lossprint.reports.evidence import Evidence, Gallery
-from lossprint.reports.findings import Verdict, answer, findings
+from lossprint.reports.answer import answer
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.findings import Finding, Verdict
+from lossprint.reports.report import findings
+from lossprint.studies import analysis as analysis_of
 from lossprint.studies import map_agreement as map_study
-from lossprint.studies.analysis import analyse
+from lossprint.studies.analysis import Analysis
 from lossprint.studies.interventions import displacement
-from tests.studies.planted import IMAGES, SETTINGS, Loads, probe_set, subjects
+from tests.studies.planted import IMAGES, PIECES, SECTIONS, SETTINGS, Loads, networks, probe_set
+
+
+def analyse(made, probe=None, **options) -> Analysis:
+    return analysis_of.analyse(made, probe or probe_set(), SETTINGS, PIECES, **options)
+
+
+def told(analysis: Analysis) -> list[Finding]:
+    return findings(Evidence(analysis.tables), SECTIONS)
 
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory):
     """Ten losses of two families that truly differ, two seeds each."""
-    made = subjects(tmp_path_factory.mktemp("families"), family_effect=1.5, loss_effect=1.0)
-    return made, analyse(made, probe_set(), SETTINGS)
+    made = networks(tmp_path_factory.mktemp("families"), family_effect=1.5, loss_effect=1.0)
+    return made, analyse(made)
 
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
     """Ten losses that differ by nothing but training noise."""
-    made = subjects(tmp_path_factory.mktemp("noise"))
-    return made, analyse(made, probe_set(), SETTINGS)
+    made = networks(tmp_path_factory.mktemp("noise"))
+    return made, analyse(made)
 
 
 def test_families_that_differ_are_found(families):
     _, analysis = families
-    evidence = Evidence(**analysis.tables)
-    by_topic = {finding.topic: finding for finding in findings(evidence)}
+    by_topic = {finding.topic: finding for finding in told(analysis)}
     for topic in (
         *("saliency maps: losses", "saliency maps: families"),
         *("embeddings: losses", "embeddings: families", "properties: families"),
     ):
         assert by_topic[topic].verdict is Verdict.DIFFERENT, by_topic[topic].text
     assert "colour hue" in by_topic["properties: families"].text
-    assert answer(evidence).startswith(
+    assert answer(Evidence(analysis.tables)).startswith(
         "No: these 10 losses do not look at the same pixels and do not arrange images alike"
     )
 
 
 def test_noise_alone_lets_nothing_be_concluded(noise):
     _, analysis = noise
-    evidence = Evidence(**analysis.tables)
-    told = findings(evidence)
-    assert all(finding.verdict is not Verdict.DIFFERENT for finding in told)
-    assert answer(evidence).startswith("No difference was shown")
-    assert "can be concluded" in told[0].text
+    found = told(analysis)
+    assert all(finding.verdict is not Verdict.DIFFERENT for finding in found)
+    assert answer(Evidence(analysis.tables)).startswith("No difference was shown")
+    assert "can be concluded" in found[0].text
 
 
 def test_numbers_are_those_of_the_stored_maps(families):
     made, analysis = families
     files = [
-        subject.cache / f"maps-{maps_key(subject, probe_set(), SETTINGS.maps)}.safetensors"
-        for subject in made
+        network.cache / f"maps-{maps_key(network, probe_set(), SETTINGS.maps)}.safetensors"
+        for network in made
     ]
     maps = [load_file(file)["maps"].double().numpy().reshape(IMAGES, -1) for file in files]
     expected = {}
     for a, b in combinations(range(len(made)), 2):
         r = np.array([pearsonr(x, y).statistic for x, y in zip(maps[a], maps[b], strict=True)])
         js = np.mean([jensenshannon(x, y) ** 2 for x, y in zip(maps[a], maps[b], strict=True)])
-        expected[made[a].run, made[b].run] = (r, js)
+        expected[made[a].name, made[b].name] = (r, js)
     for _, row in analysis.tables["agreement"].iterrows():
         r, js = expected[row["run_a"], row["run_b"]]
         assert row["correlation"] == pytest.approx(np.tanh(np.arctanh(r).mean()), abs=1e-5)
@@ -94,11 +103,11 @@ def test_numbers_are_those_of_the_stored_maps(families):
 def test_numbers_are_those_of_the_stored_embeddings(families):
     made, analysis = families
     stored = {}
-    for subject in made:
-        key = embeddings_key(subject, probe_set())
-        found = load_file(subject.cache / f"embeddings-{key}.safetensors")["embeddings"]
+    for network in made:
+        key = embeddings_key(network, probe_set())
+        found = load_file(network.cache / f"embeddings-{key}.safetensors")["embeddings"]
         found = found.double().numpy()
-        stored[subject.run] = found / np.linalg.norm(found, axis=1, keepdims=True)
+        stored[network.name] = found / np.linalg.norm(found, axis=1, keepdims=True)
     table = analysis.tables["similarity"].set_index(["run_a", "run_b"])
     for pair in list(table.index)[::17]:
         a, b = (stored[run] for run in pair)
@@ -131,39 +140,45 @@ def test_shares_are_sums_inside_the_masks(families):
     made, analysis = families
     table = analysis.tables["shares_by_loss"].set_index(["loss", "region"])
     shares = []
-    for subject in made[:2]:
-        key = maps_key(subject, probe_set(), SETTINGS.maps)
-        maps = load_file(subject.cache / f"maps-{key}.safetensors")["maps"].double().numpy()
+    for network in made[:2]:
+        key = maps_key(network, probe_set(), SETTINGS.maps)
+        maps = load_file(network.cache / f"maps-{key}.safetensors")["maps"].double().numpy()
         shares.append((maps[:, 4:12, 4:12].sum((1, 2)) / maps.sum((1, 2))).mean())
     assert table.loc[("triplet", "car"), "mean"] == pytest.approx(np.mean(shares), abs=1e-5)
     assert table.loc[("triplet", "car"), "area"] == 64 / 256
     assert table.loc[("triplet", "shadow"), "area"] == 16 / 256
 
 
-def test_images_are_ordered_by_how_much_losses_disagree(families):
-    _, analysis = families
+def test_galleries_show_the_first_images_and_those_the_losses_disagree_about(families):
+    made, analysis = families
     disagreement = analysis.tables["disagreement"]
     assert disagreement["correlation"].is_monotonic_increasing
     assert sorted(disagreement["frame"]) == list(range(IMAGES))
-    first, least = (Gallery(**fields) for fields in analysis.galleries)
-    assert first.frames == ("0", "1", "2")
-    assert least.frames == tuple(str(frame) for frame in disagreement["frame"][:3])
-    assert set(first.maps) == {subject.loss for subject in analysis.subjects}
+    shown = analysis.tables["galleries"]
+    assert shown["frame"].tolist() == [0, 1, 2, *disagreement["frame"][:3]]
+    assert shown["gallery"].nunique() == 2
+    pixels = probe_set().pixels(shown["frame"].tolist()).permute(0, 2, 3, 1)
+    np.testing.assert_array_equal(analysis.arrays["galleries/images"], pixels)
+    for loss in {network.loss for network in made}:
+        first = next(network for network in made if (network.loss, network.seed) == (loss, 0))
+        key = maps_key(first, probe_set(), SETTINGS.maps)
+        maps = load_file(first.cache / f"maps-{key}.safetensors")["maps"][shown["frame"].tolist()]
+        np.testing.assert_array_equal(analysis.arrays[f"galleries/maps/{loss}"], maps.float())
 
 
 def test_a_new_loss_costs_one_loss(tmp_path, monkeypatch):
-    ten = subjects(tmp_path, ("triplet", "contrastive", "arcface"))
-    analyse(ten, probe_set(), SETTINGS)
+    ten = networks(tmp_path, ("triplet", "contrastive", "arcface"))
+    analyse(ten)
     compared = []
     whole = map_study.map_agreement
     monkeypatch.setattr(
         map_study, "map_agreement", lambda maps: compared.append(len(maps)) or whole(maps)
     )
-    analyse(ten, probe_set(), SETTINGS)
+    analyse(ten)
     assert compared == []  # all is known
     loads = Loads()
-    (new,) = subjects(tmp_path, ("margin",), seeds=(0,), loads=loads)
-    analysis = analyse([*ten, new], probe_set(), SETTINGS)
+    (new,) = networks(tmp_path, ("margin",), seeds=(0,), loads=loads)
+    analysis = analyse([*ten, new])
     assert loads.names == []
     assert compared == [2] * len(ten)  # the new run with each known one, and no other pair
     assert len(analysis.tables["agreement"]) == 7 * 6 // 2
@@ -171,16 +186,16 @@ def test_a_new_loss_costs_one_loss(tmp_path, monkeypatch):
 
 def test_only_the_network_without_results_is_loaded_and_left_out_if_it_cannot(tmp_path):
     loads = Loads()
-    known = subjects(tmp_path, ("triplet", "arcface"), loads=loads)
+    known = networks(tmp_path, ("triplet", "arcface"), loads=loads)
 
     def broken():
         loads.names.append("broken")
         raise ValueError("weights.safetensors is cut off")
 
-    lost = dataclasses.replace(known[0], run="triplet/fold0-seed7", weights_key="x", load=broken)
-    analysis = analyse([*known, lost], probe_set(), SETTINGS)
+    lost = dataclasses.replace(known[0], name="triplet/fold0-seed7", weights_key="x", load=broken)
+    analysis = analyse([*known, lost])
     assert loads.names == ["broken"]
-    assert len(analysis.subjects) == 4
+    assert len(analysis.networks) == 4
     assert analysis.tables["skipped"].to_dict("records") == [
         {
             "run": "triplet/fold0-seed7",
@@ -189,40 +204,38 @@ def test_only_the_network_without_results_is_loaded_and_left_out_if_it_cannot(tm
         }
     ]
     with pytest.raises(ValueError, match="no run can be analysed: ValueError: weights"):
-        analyse([lost], probe_set(), SETTINGS)
+        analyse([lost])
 
 
 def test_another_probe_set_is_computed_anew(tmp_path):
     loads = Loads()
-    known = subjects(tmp_path, ("triplet",), seeds=(0,), loads=loads)
+    known = networks(tmp_path, ("triplet",), seeds=(0,), loads=loads)
     changed = dataclasses.replace(probe_set(), fingerprint="changed")
     with pytest.raises(AssertionError, match="triplet-0 was loaded"):
-        analyse(known, changed, SETTINGS)
+        analyse(known, changed)
 
 
 def test_one_loss_is_analysed_as_far_as_it_goes(tmp_path):
-    analysis = analyse(subjects(tmp_path, ("triplet",), seeds=(0,)), probe_set(), SETTINGS)
-    evidence = Evidence(**analysis.tables)
-    assert evidence.contrasts.empty
-    assert evidence.agreement.empty
-    assert len(evidence.properties) == 3
-    assert findings(evidence)[0].text.startswith("Only one loss was analysed")
-    assert len(analysis.galleries) == 1
+    analysis = analyse(networks(tmp_path, ("triplet",), seeds=(0,)))
+    assert analysis.tables["contrasts"].empty
+    assert analysis.tables["agreement"].empty
+    assert len(analysis.tables["properties"]) == 3
+    assert told(analysis)[0].text.startswith("Only one loss was analysed")
+    assert analysis.tables["galleries"]["gallery"].nunique() == 1
 
 
 def test_one_seed_says_that_the_floor_is_missing(tmp_path):
-    made = subjects(tmp_path, seeds=(0,), loss_effect=2.0)
-    evidence = Evidence(**analyse(made, probe_set(), SETTINGS).tables)
-    told = findings(evidence)
-    losses = next(f for f in told if f.topic == "saliency maps: losses")
+    made = networks(tmp_path, seeds=(0,), loss_effect=2.0)
+    found = told(analyse(made))
+    losses = next(f for f in found if f.topic == "saliency maps: losses")
     assert losses.verdict is Verdict.UNDECIDABLE
-    assert "there is no pair of trainings of one loss" in losses.text
-    assert any("Trained only once" in finding.text for finding in told)
+    assert "there is no pair of runs of one loss" in losses.text
+    assert any("Trained only once" in finding.text for finding in found)
 
 
 def test_without_masks_the_rest_is_there(tmp_path):
     bare = dataclasses.replace(probe_set(), masks=None)
-    analysis = analyse(subjects(tmp_path, ("triplet", "arcface")), bare, SETTINGS)
+    analysis = analyse(networks(tmp_path, ("triplet", "arcface")), bare)
     assert analysis.tables["shares_by_loss"].empty
     assert "has no masks/" in analysis.tables["skipped"]["reason"][0]
     assert len(analysis.tables["agreement"]) == 6
@@ -264,7 +277,7 @@ def test_without_a_distance_between_designs_nothing_is_relative_to_it(names, cha
 
 
 def test_interventions_are_relative_to_unrelated_scenes_and_to_another_design(tmp_path):
-    made = subjects(tmp_path, ("triplet",), seeds=(0,))
+    made = networks(tmp_path, ("triplet",), seeds=(0,))
     scenes = dataclasses.replace(
         probe_set(),
         interventions=pd.DataFrame(
@@ -277,7 +290,7 @@ def test_interventions_are_relative_to_unrelated_scenes_and_to_another_design(tm
             }
         ),
     )
-    analysis = analyse(made, probe_set(), SETTINGS, interventions=scenes)
+    analysis = analyse(made, intervention_scenes=scenes)
     key = embeddings_key(made[0], probe_set())
     points = load_file(made[0].cache / f"embeddings-{key}.safetensors")["embeddings"].double()
     points = torch.nn.functional.normalize(points).numpy()
@@ -290,5 +303,5 @@ def test_interventions_are_relative_to_unrelated_scenes_and_to_another_design(tm
     assert values["model", "unrelated scenes"] == pytest.approx(design / apart)
     assert values["color_hue", "two designs"] == pytest.approx(hue / design)
     assert values["model", "two designs"] == 1
-    told = {f.topic: f.text for f in findings(Evidence(**analysis.tables))}
-    assert "of the distance between unrelated pictures" in told["interventions"]
+    texts = {finding.topic: finding.text for finding in told(analysis)}
+    assert "of the distance between unrelated pictures" in texts["interventions"]

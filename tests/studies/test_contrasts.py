@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lossprint.studies.contrasts import adjusted, family_contrast, loss_contrast
+from lossprint.studies.contrasts import adjusted
 from lossprint.studies.pairs import matched, replicates
+from lossprint.studies.within_between import family_contrast, loss_contrast
 
 FAMILY = {"a": "ranking", "b": "ranking", "c": "classification", "d": "classification"}
 
@@ -35,11 +36,11 @@ def pairs(trained, value):
 def test_losses_that_differ_reach_the_least_p_that_four_losses_and_two_seeds_allow():
     table = pairs(runs(), lambda x, y: 0.9 if x[0] == y[0] else 0.5)
     row = loss_contrast(table, "value")
-    assert (row["near"], row["far"]) == pytest.approx((0.9, 0.5))
+    assert (row["within"], row["between"]) == pytest.approx((0.9, 0.5))
     assert row["difference"] == pytest.approx(0.4)
     assert row["p"] == pytest.approx(1 / factorial(4)) == row["smallest_p"]
-    # near: one pair of seeds a loss; far: seed 0 of one loss with seed 1 of another.
-    assert (row["near_pairs"], row["far_pairs"]) == (4, 12)
+    # within: one pair of seeds a loss; between: seed 0 of one loss with seed 1 of another.
+    assert (row["within_pairs"], row["between_pairs"]) == (4, 12)
     assert (row["low"], row["high"]) == pytest.approx((0.4, 0.4))
 
 
@@ -50,9 +51,9 @@ def test_p_is_the_share_of_all_relabelings_written_out():
 
     def difference(partner):
         across = {(x, y): value[frozenset(((x, 0, 0), (y, 0, 1)))] for x in "abcd" for y in "abcd"}
-        near = [across[loss, partner[loss]] for loss in "abcd"]
-        far = [v for (x, y), v in across.items() if y != partner[x]]
-        return np.mean(near) - np.mean(far)
+        within = [across[loss, partner[loss]] for loss in "abcd"]
+        between = [v for (x, y), v in across.items() if y != partner[x]]
+        return np.mean(within) - np.mean(between)
 
     every = [difference(dict(zip("abcd", order, strict=True))) for order in permutations("abcd")]
     observed = difference(dict(zip("abcd", "abcd", strict=True)))
@@ -78,22 +79,26 @@ def test_initial_weights_that_seeds_share_are_no_likeness_of_losses():
 
 def test_noise_alone_is_found_as_often_as_alpha_says():
     rng = np.random.default_rng(0)
-    found = []
+    p = []
     for _ in range(200):
         position = {run: rng.normal(size=3) for run in runs()}
         table = pairs(runs(), lambda x, y, p=position: -np.linalg.norm(p[x] - p[y]))
-        found.append(loss_contrast(table, "value", draws=99)["p"] <= 0.05)
-    # Binomial(200, 1/24): mean 8.3, standard deviation 2.8; the bound is five of them away.
-    assert sum(found) <= 22
+        p.append(loss_contrast(table, "value", draws=99)["p"])
+    # Without ties p is uniform on 1/24, 2/24, … 1: it neither accuses too often nor never.
+    steps = np.round(np.array(p) * 24)
+    np.testing.assert_allclose(steps / 24, p)
+    for level in (1, 6, 12, 18):
+        expected, deviation = 200 * level / 24, np.sqrt(200 * level / 24 * (1 - level / 24))
+        assert abs((steps <= level).sum() - expected) <= 3 * deviation, level
 
 
 def test_one_training_of_each_loss_leaves_no_floor():
     table = pairs(runs(seeds=(0,)), lambda x, y: 0.5)
     row = loss_contrast(table, "value")
-    assert row["near_pairs"] == 0
+    assert row["within_pairs"] == 0
     assert np.isnan(row["p"])
     assert np.isnan(row["smallest_p"])
-    assert row["far"] == 0.5
+    assert row["between"] == 0.5
 
 
 def test_folds_stand_in_where_there_is_one_seed():
@@ -107,8 +112,8 @@ def test_folds_stand_in_where_there_is_one_seed():
 def test_families_of_two_and_two_cannot_reach_a_small_p():
     table = pairs(runs(), lambda x, y: 0.9 if FAMILY[x[0]] == FAMILY[y[0]] else 0.2)
     row = family_contrast(table, "value")
-    assert (row["near"], row["far"]) == pytest.approx((0.9, 0.2))
-    assert (row["near_pairs"], row["far_pairs"]) == (2, 4)
+    assert (row["within"], row["between"]) == pytest.approx((0.9, 0.2))
+    assert (row["within_pairs"], row["between_pairs"]) == (2, 4)
     # {ab|cd}, {ac|bd}, {ad|bc}
     assert row["p"] == row["smallest_p"] == pytest.approx(1 / 3)
 
@@ -119,7 +124,7 @@ def test_families_are_contrasted_over_matched_pairs_too():
         runs(), lambda x, y: 0.9 if x[2] == y[2] and FAMILY[x[0]] == FAMILY[y[0]] else 0.4
     )
     row = family_contrast(table, "value")
-    assert (row["near"], row["far"]) == pytest.approx((0.4, 0.4))
+    assert (row["within"], row["between"]) == pytest.approx((0.4, 0.4))
 
 
 def test_families_of_unequal_size(monkeypatch):
@@ -133,7 +138,7 @@ def test_families_of_unequal_size(monkeypatch):
 
 def test_one_family_has_no_contrast():
     row = family_contrast(pairs(runs("ab"), lambda x, y: 0.5), "value")
-    assert row["far_pairs"] == 0
+    assert row["between_pairs"] == 0
     assert np.isnan(row["p"])
 
 
@@ -152,7 +157,7 @@ def test_replicates_are_seeds_before_folds():
     assert (counted["seed_a"] != counted["seed_b"]).all()
 
 
-def test_further_readings_are_corrected_and_leading_questions_are_not():
+def test_secondary_measures_are_corrected_and_leading_questions_are_not():
     table = pd.DataFrame(
         {
             "measure": ["correlation", "divergence", "neighbor_overlap", "retrieval", "cka"],
@@ -160,6 +165,6 @@ def test_further_readings_are_corrected_and_leading_questions_are_not():
         }
     )
     found = adjusted(table)
-    # Two further readings have a p: 0.01 · 2, then max(0.02, 0.03 · 1).
+    # Two secondary measures have a p: 0.01 · 2, then max(0.02, 0.03 · 1).
     np.testing.assert_allclose(found["p_adjusted"], [0.04, 0.02, 0.03, np.nan, 0.05])
     assert found["tests"].tolist() == [1, 2, 2, 1, 1]

@@ -1,15 +1,19 @@
 """Intervals, family tests, retrieval and curves: each number by another way."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
+from lossprint.runs.record import RunRecord
 from lossprint.studies.family_tests import property_families
 from lossprint.studies.intervals import by_loss, mean_interval
-from lossprint.studies.retrieval import curves_table, retrieval_table
+from lossprint.studies.retrieval import retrieval_table
 from lossprint.studies.settings import StudySettings
-from tests.studies.planted import subjects
+from lossprint.studies.training_curves import curves_table
+from tests.studies.planted import networks
 
 
 def test_interval_is_student_s():
@@ -87,18 +91,17 @@ def test_one_family_has_no_test():
 
 
 def test_retrieval_and_curves_are_read_from_the_runs(tmp_path):
-    (subject,) = subjects(tmp_path, ("triplet",), seeds=(0,), keep=False)
-    assert retrieval_table([subject])[["metric", "value"]].to_numpy().tolist() == [
-        ["map_at_r", subject.metrics["test/map_at_r"]]
+    (network,) = networks(tmp_path, ("triplet",), seeds=(0,), keep=False)
+    assert retrieval_table([network])[["metric", "value"]].to_numpy().tolist() == [
+        ["map_at_r", network.metrics["test/map_at_r"]]
     ]
-    assert curves_table([subject]).empty
-    file = tmp_path / "metrics.csv"
-    file.write_text(
+    assert curves_table([network]).empty
+    run = RunRecord(tmp_path, "triplet", "ranking", "lp", 0, 0, "same")
+    run.metrics_file.write_text(
         "epoch,step,lr/embedder,probe/agreement/initial,val/map_at_r\n"
         "0,3,0.1,,0.2\n1,6,0.1,0.9,0.25\n"
     )
-    object.__setattr__(subject, "metrics_file", file)
-    curves = curves_table([subject])
+    curves = curves_table([dataclasses.replace(network, run=run)])
     assert curves.query("metric == 'val/map_at_r'")["value"].tolist() == [0.2, 0.25]
     assert curves.query("metric == 'probe/agreement/initial'")["epoch"].tolist() == [1]
     assert set(curves["metric"]) == {"val/map_at_r", "probe/agreement/initial"}

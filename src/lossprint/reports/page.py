@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from lossprint.reports.findings import Finding
+from lossprint.reports.section import PrintedTable
 from lossprint.reports.style import FAMILY_MARKERS, family_rank, readable
 
 SHOWN_FINDINGS = 6
@@ -21,22 +22,21 @@ _GLYPHS = {"o": "●", "s": "■", "X": "✖"}
 
 @dataclass(frozen=True)
 class Picture:
-    """A WebP with what a reader who cannot see it should know, and the section it stands in."""
+    """A WebP and its caption, which is also what a reader who cannot see it is told."""
 
-    section: str
     caption: str
-    alternative: str
     webp: bytes
     wide: bool = False
 
 
 @dataclass(frozen=True)
-class NamedTable:
-    """A table of text cells with its caption, and the section it stands in."""
+class Part:
+    """A section of the page: figures, then tables that unfold."""
 
-    section: str
-    caption: str
-    table: pd.DataFrame
+    anchor: str
+    title: str
+    pictures: Sequence[Picture]
+    tables: Sequence[PrintedTable]
 
 
 def render_page(
@@ -46,9 +46,7 @@ def render_page(
     answer: str,
     findings: Sequence[Finding],
     overview: pd.DataFrame,
-    pictures: Sequence[Picture],
-    tables: Sequence[NamedTable],
-    sections: Mapping[str, str],
+    parts: Sequence[Part],
     methods: Mapping[str, str],
 ) -> str:
     """Return the page: the answer, findings, the list of losses, sections, methods.
@@ -60,10 +58,7 @@ def render_page(
         findings: in the order to show.
         overview: one row per loss with the columns `loss` and `family`; numbers are sorted as
             numbers.
-        pictures: by section.
-        tables: by section.
-        sections: heading by section key, in order; a section without pictures and tables is left
-            out.
+        parts: in order; one without pictures and tables is left out.
         methods: parameters and versions, name to value.
 
     Everything handed in is escaped; style, script and images are inside the page, and its
@@ -75,7 +70,6 @@ def render_page(
     environment.filters["readable"] = readable
     environment.filters["data_uri"] = _data_uri
     template = environment.from_string(_resource("report.html"))
-    used = {item.section for item in pictures} | {item.section for item in tables}
     families = sorted(set(overview["family"]), key=family_rank)
     return template.render(
         title=title,
@@ -87,9 +81,7 @@ def render_page(
         rows=[_cells(row) for _, row in overview.iterrows()],
         families=families,
         glyphs={family: _GLYPHS[FAMILY_MARKERS.get(family, "X")] for family in families},
-        pictures=pictures,
-        tables=tables,
-        sections={key: heading for key, heading in sections.items() if key in used},
+        parts=[part for part in parts if part.pictures or part.tables],
         methods=methods,
         # Our own files, not a reader's: they must not be escaped.
         style=Markup(_resource("report.css")),

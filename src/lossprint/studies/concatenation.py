@@ -10,35 +10,36 @@ from safetensors.torch import load_file
 from lossprint.metrics.concatenation import concatenated
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.cache import content_key, file_key, load_or_compute
-from lossprint.studies.subjects import Subject
+from lossprint.runs.record import RunRecord
+from lossprint.studies.networks import Network
 
 METRICS = ("map_at_r", "r_precision", "precision_at_1")
 
 
-def concatenated_folds(subjects: Sequence[Subject]) -> Iterator[tuple[Subject, dict[str, float]]]:
+def concatenated_folds(networks: Sequence[Network]) -> Iterator[tuple[Network, dict[str, float]]]:
     """Retrieval with the embeddings of all folds concatenated, for each loss and seed.
 
     Where a fold is missing, kept no test embeddings, or was tested on other images, there is no
     such metric.
 
     Yields:
-        One of the subjects (of fold 0), and the retrieval metrics of all folds together.
+        One of the networks (of fold 0), and the retrieval metrics of all folds together.
     """
-    groups: dict[tuple[Path, int], dict[int, Subject]] = {}
-    for subject in subjects:
-        if subject.test_embeddings is not None and subject.test_embeddings.is_file():
-            key = (subject.test_embeddings.parent.parent, subject.seed)
-            groups.setdefault(key, {})[subject.fold] = subject
+    groups: dict[tuple[Path, int], dict[int, tuple[Network, RunRecord]]] = {}
+    for network in networks:
+        run = network.run
+        if run is not None and run.test_embeddings_file.is_file():
+            groups.setdefault((run.folder.parent, run.seed), {})[run.fold] = (network, run)
     for members in groups.values():
-        folds = {subject.folds for subject in members.values()}
+        folds = {run.config().get("folds") for _, run in members.values()}
         if len(folds) == 1 and set(members) == set(range(folds.pop() or 0)):
             metrics = _metrics([members[fold] for fold in sorted(members)])
             if metrics is not None:
-                yield members[0], metrics
+                yield members[0][0], metrics
 
 
-def _metrics(folds: Sequence[Subject]) -> dict[str, float] | None:
-    files = [subject.test_embeddings for subject in folds if subject.test_embeddings is not None]
+def _metrics(folds: Sequence[tuple[Network, RunRecord]]) -> dict[str, float] | None:
+    files = [run.test_embeddings_file for _, run in folds]
     try:
         parts = [load_file(file) for file in files]
     except SafetensorError:  # damaged, e.g. by a full disk
@@ -47,7 +48,7 @@ def _metrics(folds: Sequence[Subject]) -> dict[str, float] | None:
     if not all(torch.equal(part["labels"], labels) for part in parts):
         return None
     kept = load_or_compute(
-        folds[0].cache,
+        folds[0][0].cache,
         "concatenated",
         content_key("concatenated", [file_key(file) for file in files]),
         lambda: {

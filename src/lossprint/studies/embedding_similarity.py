@@ -6,21 +6,39 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
+from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
-    LOSS_PAIR,
     Pair,
     cached_pairs,
     matched,
     pairs_by_loss,
     pairs_table,
 )
-from lossprint.studies.subjects import Subject
+from lossprint.studies.study import Results, Study, Tables
 
 MEASURES = ("cka", "neighbor_overlap")
 
+TABLES: Tables = {
+    "similarity": (*RUN_PAIR, *MEASURES),
+    "similarity_by_loss": (*LOSS_PAIR, "pairs", *MEASURES),
+}
+
+
+def compute(study: Study) -> Results:
+    """Compare the embeddings of every pair of networks."""
+    pairs = similarity_of_pairs(
+        study.networks,
+        study.embeddings_keys,
+        study.embeddings,
+        neighbors=min(study.settings.neighbors, len(study.probe) - 1),
+    )
+    similarity = similarity_table(study.networks, pairs)
+    return {"similarity": similarity, "similarity_by_loss": similarity_by_loss(similarity)}
+
 
 def similarity_of_pairs(
-    subjects: Sequence[Subject],
+    networks: Sequence[Network],
     keys: Sequence[str],
     embeddings: Sequence[Tensor],
     *,
@@ -29,7 +47,7 @@ def similarity_of_pairs(
     """Compare the embeddings of every pair; what is known is read.
 
     Args:
-        subjects: L of them.
+        networks: L of them.
         keys: of their embeddings.
         embeddings: [N, D] each.
         neighbors: nearest neighbours that are compared.
@@ -51,15 +69,15 @@ def similarity_of_pairs(
             for a, b in missing
         }
 
-    return cached_pairs(subjects, [f"{key}-{neighbors}" for key in keys], "similarity", compare)
+    return cached_pairs(networks, [f"{key}-{neighbors}" for key in keys], "similarity", compare)
 
 
 def similarity_table(
-    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
 ) -> pd.DataFrame:
     """One row per pair of runs, with `cka` and `neighbor_overlap`."""
     values = [{name: float(result[name]) for name in MEASURES} for result in results.values()]
-    table = pairs_table(subjects, list(results))
+    table = pairs_table(networks, list(results))
     return pd.concat([table, pd.DataFrame(values, columns=list(MEASURES))], axis="columns")
 
 
@@ -69,7 +87,7 @@ def similarity_by_loss(table: pd.DataFrame) -> pd.DataFrame:
         names | {"pairs": len(chosen), **chosen[list(MEASURES)].mean().to_dict()}
         for names, chosen in pairs_by_loss(table[matched(table)])
     ]
-    return pd.DataFrame(rows, columns=[*LOSS_PAIR, "pairs", *MEASURES])
+    return pd.DataFrame(rows, columns=list(TABLES["similarity_by_loss"]))
 
 
 def linear_cka(a: Tensor, b: Tensor) -> Tensor:

@@ -1,57 +1,46 @@
 """How far each embedding moves when only one property of a scene changes."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from lossprint.data.probe import ProbeSet
-from lossprint.probing import ImagesDone, probe_embeddings
-from lossprint.studies.subjects import Subject
+from lossprint.probing import probe_embeddings
+from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.intervals import by_loss
+from lossprint.studies.study import Results, Study, Tables
 
-COLUMNS = ["run", "loss", "family", "fold", "seed", "property", "reference", "value"]
 DESIGN = "model"
 UNRELATED, DESIGNS = "unrelated scenes", "two designs"
-"""What a move is compared with."""
+"""What a displacement is compared with: the values of `reference`."""
+
+TABLES: Tables = {"interventions_by_loss": (*LOSS, "property", "reference", *INTERVAL)}
 
 
-def intervention_table(
-    subjects: Sequence[Subject],
-    scenes: ProbeSet | None,
-    progress: Callable[[Subject], ImagesDone],
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`run, loss, family, fold, seed, property, reference, value`: see `displacement`.
-
-    Args:
-        subjects: L of them.
-        scenes: base scenes and their interventions; None where there are none.
-        progress: to be told, for a network, of the images embedded.
-
-    Returns:
-        The table, and what could not be computed and why (`run, part, reason`).
-    """
-    nothing = pd.DataFrame(columns=["run", "part", "reason"])
+def compute(study: Study) -> Results:
+    """The `displacement` of each network's embeddings of the intervention scenes."""
+    scenes = study.intervention_scenes
     if scenes is None or scenes.interventions is None:
-        return pd.DataFrame(columns=COLUMNS), nothing
+        return {"interventions_by_loss": empty(TABLES["interventions_by_loss"])}
     place = {frame: row for row, frame in enumerate(scenes.properties.index)}
     table = scenes.interventions
     known = table["base"].isin(place) & table["frame"].isin(place)
     rows = [
-        [subject.run, subject.loss, subject.family, subject.fold, subject.seed, *move]
-        for subject in subjects
-        for move in displacement(
-            probe_embeddings(subject, scenes, progress(subject)),
+        [*network.cells, *displaced]
+        for network in study.networks
+        for displaced in displacement(
+            probe_embeddings(network, scenes, study.on_images(network)),
             table.loc[known, "base"].map(place).to_numpy(int, copy=True),
             table.loc[known, "frame"].map(place).to_numpy(int, copy=True),
             table.loc[known, "property"].to_numpy(str),
         )
     ]
+    found = pd.DataFrame(rows, columns=[*RUN, "property", "reference", "value"])
+    results = {"interventions_by_loss": by_loss(found, "property", "reference")}
     if not known.all():
         reason = f"{int((~known).sum())} interventions of {scenes.name} name frames it lacks"
-        nothing = pd.DataFrame([{"run": "", "part": "some interventions", "reason": reason}])
-    return pd.DataFrame(rows, columns=COLUMNS), nothing
+        results["skipped"] = skipped("some interventions", reason)
+    return results
 
 
 def displacement(
@@ -81,14 +70,14 @@ def displacement(
     unit = torch.nn.functional.normalize(embeddings.double())
     scenes = unit[np.unique(base)]
     distance = (unit[base] - unit[changed]).norm(dim=1).numpy()
-    moved = {
+    displaced = {
         str(name): float(distance[properties == name].mean()) for name in pd.unique(properties)
     }
     references = {UNRELATED: float(torch.pdist(scenes).mean()) if len(scenes) > 1 else np.nan}
-    if moved.get(DESIGN, 0.0) > 0:
-        references[DESIGNS] = moved[DESIGN]
+    if displaced.get(DESIGN, 0.0) > 0:
+        references[DESIGNS] = displaced[DESIGN]
     return [
-        (name, reference, move / apart)
+        (name, reference, value / apart)
         for reference, apart in references.items()
-        for name, move in moved.items()
+        for name, value in displaced.items()
     ]

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lossprint.metrics import fisher_mean, fisher_std
 from lossprint.saliency import map_agreement
+from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
+from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
-    LOSS_PAIR,
     Pair,
     PairResults,
     cached_pairs,
@@ -20,30 +21,53 @@ from lossprint.studies.pairs import (
     pairs_by_loss,
     pairs_table,
 )
-from lossprint.studies.subjects import Subject
+from lossprint.studies.study import Results, Study, Tables
+
+MEASURES = ("correlation", "spread", "divergence")
+"""Fisher mean over images; tanh of the standard deviation of Fisher's z, which is no standard
+deviation of r; mean Jensen–Shannon divergence."""
+
+TABLES: Tables = {
+    "agreement": (*RUN_PAIR, *MEASURES),
+    "agreement_by_loss": (*LOSS_PAIR, "pairs", *MEASURES),
+    # Mean correlation over pairs of different losses, per probe image, least agreed first.
+    "disagreement": ("frame", "correlation"),
+}
 
 PER_PAIR_COST = 3
 """A pair alone computes both networks with themselves too; all pairs at once share that."""
 
 
+def compute(study: Study) -> Results:
+    """Compare the maps of every pair of networks."""
+    networks = study.networks
+    pairs = agreement_of_pairs(networks, study.map_keys, study.maps)
+    frames = study.probe.properties.index[: len(study.map_rows)]
+    return {
+        "agreement": agreement_table(networks, pairs),
+        "agreement_by_loss": agreement_by_loss(networks, pairs),
+        "disagreement": disagreement_by_image(networks, pairs, list(frames)),
+    }
+
+
 def agreement_of_pairs(
-    subjects: Sequence[Subject], keys: Sequence[str], files: Sequence[Path]
+    networks: Sequence[Network], keys: Sequence[str], files: Sequence[Path]
 ) -> dict[Pair, dict[str, Tensor]]:
     """Compare the maps of every pair, image by image; what is known is read.
 
     Args:
-        subjects: L of them.
+        networks: L of them.
         keys: of their maps.
         files: with their maps, see `probe_maps`; read piecewise.
 
     Returns:
         `correlation` and `divergence` [N] float64 for each pair (a, b), a < b.
     """
-    return cached_pairs(subjects, keys, "agreement", lambda missing: _compare(files, missing))
+    return cached_pairs(networks, keys, "agreement", lambda missing: _compare(files, missing))
 
 
 def agreement_table(
-    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
 ) -> pd.DataFrame:
     """One row per pair of runs: Fisher mean and spread over images, and mean divergence."""
     values = [
@@ -54,20 +78,19 @@ def agreement_table(
         }
         for result in results.values()
     ]
-    columns = ["correlation", "spread", "divergence"]
-    table = pairs_table(subjects, list(results))
-    return pd.concat([table, pd.DataFrame(values, columns=columns)], axis="columns")
+    table = pairs_table(networks, list(results))
+    return pd.concat([table, pd.DataFrame(values, columns=list(MEASURES))], axis="columns")
 
 
 def agreement_by_loss(
-    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]]
+    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
 ) -> pd.DataFrame:
     """One row per pair of losses, a loss with itself included, over matched pairs of runs.
 
     Fisher mean and spread are taken over the images of all these pairs of runs. Which pairs of
     runs count is said in `lossprint.studies.pairs.matched`; a row without any is left out.
     """
-    pairs = pairs_table(subjects, list(results))
+    pairs = pairs_table(networks, list(results))
     pairs["pair"] = list(results)
     rows = []
     for names, chosen in pairs_by_loss(pairs[matched(pairs)]):
@@ -82,19 +105,18 @@ def agreement_by_loss(
                 "divergence": float(divergence.mean()),
             }
         )
-    columns = [*LOSS_PAIR, "pairs", "correlation", "spread", "divergence"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(TABLES["agreement_by_loss"]))
 
 
 def disagreement_by_image(
-    subjects: Sequence[Subject], results: dict[Pair, dict[str, Tensor]], frames: Sequence[object]
+    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]], frames: Sequence[object]
 ) -> pd.DataFrame:
     """Fisher mean of the correlation over matched pairs of different losses, least agreed first.
 
     Returns:
         Columns `frame, correlation`; empty without two trained losses.
     """
-    pairs = pairs_table(subjects, list(results))
+    pairs = pairs_table(networks, list(results))
     pairs["pair"] = list(results)
     trained = (pairs["family_a"] != "control") & (pairs["family_b"] != "control")
     chosen = pairs[matched(pairs) & trained & (pairs["loss_a"] != pairs["loss_b"])]

@@ -1,4 +1,4 @@
-"""Results for every pair of subjects, each kept so that a new subject costs its own pairs only."""
+"""Results for every pair of networks, each kept so that a new network costs its own pairs only."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,34 +8,34 @@ import pandas as pd
 from torch import Tensor
 
 from lossprint.runs.cache import cache_file, content_key, is_kept, load_or_compute
-from lossprint.studies.subjects import Subject
+from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
+from lossprint.studies.networks import Network
 
 Pair = tuple[int, int]
-LOSS_PAIR = ("loss_a", "family_a", "loss_b", "family_b")
 PairResults = Mapping[Pair, Mapping[str, Tensor]]
 
 
 def cached_pairs(
-    subjects: Sequence[Subject],
+    networks: Sequence[Network],
     keys: Sequence[str],
     kind: str,
     compute: Callable[[list[Pair]], PairResults],
 ) -> dict[Pair, dict[str, Tensor]]:
-    """Load or compute a symmetric result for all pairs of subjects.
+    """Load or compute a symmetric result for all pairs of networks.
 
     Args:
-        subjects: L of them.
+        networks: L of them.
         keys: for each, of what its half of a pair's result depends on.
-        kind: of result; the file lies in the cache of the subject with the smaller key.
+        kind: of result; the file lies in the cache of the network with the smaller key.
         compute: called once with the pairs that are missing, if any are.
 
     Returns:
         Tensors by name for each pair (a, b), a < b.
     """
     places = {}
-    for a, b in combinations(range(len(subjects)), 2):
+    for a, b in combinations(range(len(networks)), 2):
         first, second = sorted((a, b), key=lambda position: keys[position])
-        places[a, b] = (subjects[first].cache, content_key(kind, keys[first], keys[second]))
+        places[a, b] = (networks[first].cache, content_key(kind, keys[first], keys[second]))
     missing = [
         pair for pair, (folder, key) in places.items() if not is_kept(cache_file(folder, kind, key))
     ]
@@ -46,18 +46,13 @@ def cached_pairs(
     }
 
 
-def pairs_table(subjects: Sequence[Subject], pairs: Sequence[Pair]) -> pd.DataFrame:
+def pairs_table(networks: Sequence[Network], pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row per pair: run, loss, family, fold and seed of both sides, `_a` and `_b`."""
-    columns = ("run", "loss", "family", "fold", "seed")
     rows = [
-        {
-            f"{column}_{side}": getattr(subjects[position], column)
-            for column in columns
-            for side, position in (("a", a), ("b", b))
-        }
+        [cell for both in zip(networks[a].cells, networks[b].cells, strict=True) for cell in both]
         for a, b in pairs
     ]
-    return pd.DataFrame(rows, columns=[f"{c}_{side}" for c in columns for side in "ab"])
+    return pd.DataFrame(rows, columns=list(RUN_PAIR))
 
 
 def replicates(pairs: pd.DataFrame) -> str:

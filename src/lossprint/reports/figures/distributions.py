@@ -32,7 +32,7 @@ def pair_distributions(pairs: pd.DataFrame, measure: str, *, title: str) -> Figu
         axes = figure.add_subplot()
         for row, name in enumerate(groups):
             values = np.sort(pairs.loc[relation == name, measure].to_numpy(dtype=float))
-            # A fixed, even spread: a random jitter would differ from drawing to drawing.
+            # Fixed offsets: a random jitter would differ from drawing to drawing.
             offsets = 0.26 * np.sin(np.arange(len(values)) * 2.399963)
             axes.scatter(
                 values,

@@ -1,11 +1,47 @@
 """The same images under every loss."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossprint.reports.evidence import Gallery
 from lossprint.reports.style import FAMILY_COLORS, MATPLOTLIB, OVERLAY, by_family, readable
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The same images under every loss.
+
+    Attributes:
+        title: what was chosen.
+        frames: names of the K images.
+        images: uint8 [K, H, W, 3].
+        maps: per loss, float [K, H, W] in [0, 1].
+        captions: one short line per image, or empty.
+    """
+
+    title: str
+    frames: tuple[str, ...]
+    images: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    captions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[-1] != 3 or self.images.dtype != np.uint8:
+            raise ValueError(
+                f"gallery images must be uint8 [K, H, W, 3], got {self.images.dtype} "
+                f"{list(self.images.shape)}"
+            )
+        if len(self.frames) != len(self.images):
+            raise ValueError(f"{len(self.frames)} frame names for {len(self.images)} images")
+        for loss, maps in self.maps.items():
+            if maps.shape != self.images.shape[:3]:
+                raise ValueError(
+                    f"maps of {loss!r} are {list(maps.shape)}, the images ask for "
+                    f"{list(self.images.shape[:3])}"
+                )
 
 
 def overlay(image: np.ndarray, saliency: np.ndarray, *, strength: float = 0.65) -> np.ndarray:

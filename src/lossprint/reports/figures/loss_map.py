@@ -1,4 +1,4 @@
-"""A map of losses: near means alike."""
+"""A map of losses: close means alike."""
 
 import matplotlib
 import numpy as np
@@ -86,7 +86,7 @@ def loss_map(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figure:
         axes.set_aspect("equal", adjustable="datalim")
         axes.margins(0.22)
         axes.grid(alpha=0.25)
-        axes.set_xlabel(f"near = alike; the plane carries {carried:.0%} of the squared distances")
+        axes.set_xlabel(f"close = alike; the plane carries {carried:.0%} of the squared distances")
         axes.set_title(title, loc="left")
         _name_points(figure, axes, points, [readable(loss) for loss in matrix.index])
     return figure

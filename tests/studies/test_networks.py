@@ -2,7 +2,7 @@ import pytest
 
 from lossprint.runs.record import RunRecord
 from lossprint.studies.comparability import incompatibilities, training_differences
-from lossprint.studies.subjects import runs_table, subjects_of_runs
+from lossprint.studies.networks import networks_of_runs
 
 CONFIG = {
     "model": {"name": "resnet18", "embedding_size": 128},
@@ -33,19 +33,29 @@ def load(found):
     return found.loss
 
 
-def test_finished_runs_with_weights_become_subjects(tmp_path):
-    made, skipped = subjects_of_runs([record(tmp_path), record(tmp_path, "arcface")], load)
+def test_finished_runs_with_weights_become_networks(tmp_path):
+    made, skipped = networks_of_runs([record(tmp_path), record(tmp_path, "arcface")], load)
     assert skipped.empty
-    assert [subject.run for subject in made] == ["triplet/fold0-seed0", "arcface/fold0-seed0"]
-    assert [subject.load() for subject in made] == ["triplet", "arcface"]
+    assert [network.name for network in made] == ["triplet/fold0-seed0", "arcface/fold0-seed0"]
+    assert [network.load() for network in made] == ["triplet", "arcface"]
     assert made[0].weights_key != made[1].weights_key
     assert made[0].cache == tmp_path / "sweep" / "triplet" / "fold0-seed0" / "analysis"
-    assert runs_table(made)["distance"].tolist() == ["lp", "lp"]
+    assert [network.run.folder for network in made] == [
+        tmp_path / "sweep" / network.loss / "fold0-seed0" for network in made
+    ]
 
 
 def test_runs_of_several_sweeps_are_told_apart(tmp_path):
-    made, _ = subjects_of_runs([record(tmp_path), record(tmp_path, sweep="other")], load)
-    assert [s.run for s in made] == ["sweep/triplet/fold0-seed0", "other/triplet/fold0-seed0"]
+    made, _ = networks_of_runs([record(tmp_path), record(tmp_path, sweep="other")], load)
+    assert [n.name for n in made] == ["sweep/triplet/fold0-seed0", "other/triplet/fold0-seed0"]
+
+
+def test_sweeps_of_one_name_in_two_places_are_told_apart(tmp_path):
+    made, _ = networks_of_runs([record(tmp_path / "here"), record(tmp_path / "there")], load)
+    assert [network.name for network in made] == [
+        "here/sweep/triplet/fold0-seed0",
+        "there/sweep/triplet/fold0-seed0",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +68,8 @@ def test_runs_of_several_sweeps_are_told_apart(tmp_path):
 )
 def test_runs_that_cannot_be_used_are_named_with_what_to_do(tmp_path, status, weights, reason):
     bad = record(tmp_path, "arcface", status=status, weights=weights)
-    made, skipped = subjects_of_runs([record(tmp_path), bad], load)
-    assert [subject.loss for subject in made] == ["triplet"]
+    made, skipped = networks_of_runs([record(tmp_path), bad], load)
+    assert [network.loss for network in made] == ["triplet"]
     assert skipped["run"].tolist() == ["arcface/fold0-seed0"]
     assert reason in skipped["reason"][0]
 
@@ -98,7 +108,7 @@ def test_a_rendered_probe_set_may_lie_anywhere(tmp_path):
     assert found.endswith("in probe.render.seed: 1 → 2")
 
 
-def test_another_training_is_a_caution_and_no_obstacle(tmp_path):
+def test_another_training_is_a_warning_and_stops_nothing(tmp_path):
     pair = [record(tmp_path), record(tmp_path, "arcface", optimizer={"lr": 0.01})]
     assert incompatibilities(pair) == []
     assert "optimizer.lr: 0.001 → 0.01" in training_differences(pair)[0]

@@ -1,7 +1,8 @@
-"""The networks of a comparison: what they are, where their results are kept, how to load them."""
+"""The networks under study: what they are, where their results are kept, how to load them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,17 @@ from torch import nn
 from lossprint.data.transforms import Preprocessing
 from lossprint.runs.cache import file_key
 from lossprint.runs.record import RunRecord
+from lossprint.studies.columns import SKIPPED, empty, skipped
 
 Load = Callable[[], tuple[nn.Module, Preprocessing]]
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class Network:
     """One network under study.
 
     Attributes:
-        run: its name, unique within the comparison.
+        name: unique within the comparison; the column `run` of every table.
         loss: that trained it.
         family: "ranking", "classification" or "control".
         distance: that the loss compares embeddings in; saliency differentiates it.
@@ -30,12 +32,10 @@ class Subject:
         load: gives the embedder and what it expects of its input; called only where a result is
             missing.
         metrics: final metrics by key, e.g. test/map_at_r.
-        metrics_file: metrics over epochs, or None.
-        test_embeddings: file of the test images' `embeddings` and `labels`, or None.
-        folds: how many folds its classes were divided into, or None.
+        run: that trained it; None for a control.
     """
 
-    run: str
+    name: str
     loss: str
     family: str
     distance: str
@@ -45,36 +45,37 @@ class Subject:
     cache: Path
     load: Load
     metrics: Mapping[str, float] = field(default_factory=dict)
-    metrics_file: Path | None = None
-    test_embeddings: Path | None = None
-    folds: int | None = None
+    run: RunRecord | None = None
+
+    @property
+    def cells(self) -> tuple[str, str, str, int, int]:
+        """Its values in the columns `lossprint.studies.columns.RUN`."""
+        return self.name, self.loss, self.family, self.fold, self.seed
 
 
-def subjects_of_runs(
+def networks_of_runs(
     records: Sequence[RunRecord], load: Callable[[RunRecord], tuple[nn.Module, Preprocessing]]
-) -> tuple[list[Subject], pd.DataFrame]:
-    """Make subjects of finished runs with weights; say of the others why they are left out.
+) -> tuple[list[Network], pd.DataFrame]:
+    """The networks of finished runs with weights; the other runs are named with the reason.
 
     Args:
         records: of any status.
         load: a run's embedder and preprocessing.
 
     Returns:
-        The subjects, and a table `run, part, reason` of what is left out.
+        The networks, and a table `run, part, reason` of the runs that are left out.
     """
-    one_sweep = len({record.sweep for record in records}) < 2
-    subjects, skipped = [], []
+    sweeps = _sweep_names(records)
+    networks, gaps = [], []
     for record in records:
-        name = f"{record.loss}/fold{record.fold}-seed{record.seed}"
-        if not one_sweep:
-            name = f"{record.sweep}/{name}"
+        name = f"{sweeps[_sweep(record)]}{record.loss}/fold{record.fold}-seed{record.seed}"
         obstacle = _obstacle(record)
         if obstacle is not None:
-            skipped.append({"run": name, "part": "the whole run", "reason": obstacle})
+            gaps.append(skipped("the whole run", obstacle, run=name))
             continue
-        subjects.append(
-            Subject(
-                run=name,
+        networks.append(
+            Network(
+                name=name,
                 loss=record.loss,
                 family=record.family,
                 distance=record.distance,
@@ -82,21 +83,27 @@ def subjects_of_runs(
                 seed=record.seed,
                 weights_key=file_key(record.weights_file),
                 cache=record.analysis_folder,
-                load=_bound(load, record),
+                load=partial(load, record),
                 metrics=record.metrics,
-                metrics_file=record.metrics_file,
-                test_embeddings=record.test_embeddings_file,
-                folds=record.config().get("folds") if record.config_file.is_file() else None,
+                run=record,
             )
         )
-    return subjects, pd.DataFrame(skipped, columns=["run", "part", "reason"])
+    return networks, pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)
 
 
-def runs_table(subjects: Sequence[Subject]) -> pd.DataFrame:
-    """One row per subject: `run, loss, family, distance, fold, seed`."""
-    columns = ["run", "loss", "family", "distance", "fold", "seed"]
-    rows = [[getattr(subject, column) for column in columns] for subject in subjects]
-    return pd.DataFrame(rows, columns=columns)
+def _sweep(record: RunRecord) -> Path:
+    return record.folder.resolve().parent.parent
+
+
+def _sweep_names(records: Sequence[RunRecord]) -> dict[Path, str]:
+    """What to write before a run's name: nothing for a single sweep, else enough of its path."""
+    folders = list(dict.fromkeys(map(_sweep, records)))
+    if len(folders) < 2:
+        return dict.fromkeys(folders, "")
+    length = 1
+    while len({folder.parts[-length:] for folder in folders}) < len(folders):
+        length += 1
+    return {folder: "/".join(folder.parts[-length:]) + "/" for folder in folders}
 
 
 def _obstacle(record: RunRecord) -> str | None:
@@ -110,7 +117,3 @@ def _obstacle(record: RunRecord) -> str | None:
             "back"
         )
     return None
-
-
-def _bound(load: Callable[[RunRecord], tuple[nn.Module, Preprocessing]], record: RunRecord) -> Load:
-    return lambda: load(record)

@@ -1,0 +1,43 @@
+"""The pieces of evidence of a comparison, in the order of the page: see CONTRIBUTING.md."""
+
+from dataclasses import dataclass
+from importlib import import_module
+
+from lossprint.reports.section import Section
+from lossprint.studies.study import Piece
+
+
+@dataclass(frozen=True)
+class PieceOfEvidence:
+    """What is computed, and how the report shows it.
+
+    Attributes:
+        study: makes the tables.
+        section: of the page.
+    """
+
+    study: Piece
+    section: Section
+
+
+def _built_in(name: str) -> PieceOfEvidence:
+    """`lossprint.studies.<name>` with the `SECTION` of `lossprint.reports.sections.<name>`."""
+    section = import_module(f"lossprint.reports.sections.{name}").SECTION
+    return PieceOfEvidence(import_module(f"lossprint.studies.{name}"), section)
+
+
+EVIDENCE = tuple(
+    _built_in(name)
+    for name in (
+        "runs",
+        "contrasts",
+        "map_agreement",
+        "saliency_shares",
+        "galleries",
+        "property_clustering",
+        "interventions",
+        "embedding_similarity",
+        "retrieval",
+        "training_curves",
+    )
+)

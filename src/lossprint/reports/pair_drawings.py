@@ -1,0 +1,50 @@
+"""A measure of every two losses in three drawings."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from lossprint.reports import figures
+from lossprint.reports.section import Drawing
+
+MANY_LOSSES = 8
+"""With more of them a table of losses × losses needs the whole width to be read."""
+
+
+def pair_drawings(
+    by_loss: pd.DataFrame, measure: str, *, noun: str, called: str
+) -> Iterable[Drawing]:
+    """Draw a measure by family and, where every pair of at least three losses has it, more.
+
+    Args:
+        by_loss: one row per pair of losses; may be empty.
+        measure: the column, 1 where two losses are alike.
+        noun: what is compared, e.g. "map".
+        called: the measure in words, e.g. "correlation".
+    """
+    if by_loss.empty:
+        return
+    losses = {*by_loss["loss_a"], *by_loss["loss_b"]}
+    wide = len(losses) > MANY_LOSSES
+    title = f"{noun.capitalize()} {called}"
+    yield Drawing(
+        f"{noun}_{measure}_by_family",
+        f"{title}, losses grouped by family; the diagonal compares runs of one loss and is "
+        "empty where there is one run.",
+        figures.pairs_by_family(by_loss, measure, title=f"{title}, by family"),
+        wide=wide,
+    )
+    between = by_loss[by_loss["loss_a"] != by_loss["loss_b"]]
+    if len(losses) < 3 or between[measure].isna().any():
+        return
+    yield Drawing(
+        f"{noun}_{measure}_clustered",
+        f"{title}, losses in the order of average-linkage clustering on 1 − {called}.",
+        figures.clustered_pairs(by_loss, measure, title=f"{title}, clustered"),
+        wide=wide,
+    )
+    yield Drawing(
+        f"{noun}_{measure}_map",
+        f"Map of losses: classical scaling of 1 − {called}, so that close means alike.",
+        figures.loss_map(by_loss, measure, title=f"Map of losses: {noun} {called}"),
+    )

@@ -1,0 +1,94 @@
+"""What a piece of evidence puts into a report: see CONTRIBUTING.md."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.findings import Finding
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with its caption.
+
+    Attributes:
+        name: of its files, unique in the report.
+        caption: what is to be seen; also what a reader who cannot see it is told.
+        figure: drawn.
+        wide: takes the whole width of the page.
+        photographs: holds pictures, which the page may carry compressed.
+    """
+
+    name: str
+    caption: str
+    figure: Figure
+    wide: bool = False
+    photographs: bool = False
+
+
+@dataclass(frozen=True)
+class PrintedTable:
+    """A table as a paper prints it, every cell a text; `name` is its file's."""
+
+    name: str
+    caption: str
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the list of losses.
+
+    Attributes:
+        name: its heading on the page.
+        values: by loss; a loss without one shows a dash.
+        terminal: its heading in the terminal; None where there is no room for it.
+    """
+
+    name: str
+    values: Mapping[str, object]
+    terminal: str | None = None
+
+
+def _nothing(evidence: Evidence) -> tuple[()]:
+    return ()
+
+
+def _no_metrics(evidence: Evidence) -> dict[str, float]:
+    return {}
+
+
+def _no_run_metrics(evidence: Evidence, run: str) -> dict[str, float]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page, and what it says elsewhere.
+
+    Each function is handed the evidence and gives nothing where its tables are empty.
+
+    Attributes:
+        anchor: of the section in the page.
+        title: its heading. A section without drawings and tables is left out.
+        drawings: figures, in order.
+        tables: for print, in order.
+        findings: sentences for the top of the page and the terminal.
+        columns: of the list of losses.
+        metrics: what the tracker keeps of the analysis, by key.
+        run_metrics: what the tracker adds to a training run, by key; handed the run's name.
+        methods: paragraphs for the end of the page, by heading.
+    """
+
+    anchor: str
+    title: str
+    drawings: Callable[[Evidence], Iterable[Drawing]] = _nothing
+    tables: Callable[[Evidence], Iterable[PrintedTable]] = _nothing
+    findings: Callable[[Evidence], Iterable[Finding]] = _nothing
+    columns: Callable[[Evidence], Iterable[Column]] = _nothing
+    metrics: Callable[[Evidence], Mapping[str, float]] = _no_metrics
+    run_metrics: Callable[[Evidence, str], Mapping[str, float]] = _no_run_metrics
+    methods: Mapping[str, str] = field(default_factory=dict)

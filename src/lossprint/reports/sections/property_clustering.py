@@ -1,0 +1,166 @@
+"""What the embeddings cluster by, and whether the families differ in it."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from lossprint.reports import figures
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.findings import Finding, Verdict
+from lossprint.reports.section import Column, Drawing, PrintedTable, Section
+from lossprint.reports.style import family_rank, readable
+from lossprint.reports.tables import number, probability, property_matrix
+from lossprint.reports.wording import listing, p_value
+
+
+def drawings(evidence: Evidence) -> Iterable[Drawing]:
+    """Losses × properties."""
+    by_loss = evidence["properties_by_loss"]
+    if by_loss.empty:
+        return
+    yield Drawing(
+        "properties",
+        "Normalized R-Precision of each property under each loss, in standard deviations above "
+        "chance, mean over runs.",
+        figures.property_heatmap(
+            by_loss, title="What the embeddings cluster by", significant=_significant(evidence)
+        ),
+        wide=True,
+    )
+
+
+def tables(evidence: Evidence) -> Iterable[PrintedTable]:
+    """Losses × properties in the study's form."""
+    if not evidence["properties_by_loss"].empty:
+        yield PrintedTable(
+            "normalized_r_precision",
+            "Normalized R-Precision, standard deviations above chance",
+            _in_the_study_s_form(evidence),
+        )
+
+
+def _significant(evidence: Evidence) -> float | None:
+    """The study's mark on values of at least this much (2.576), None for no mark."""
+    return evidence.settings.get("properties", {}).get("significant")
+
+
+def _in_the_study_s_form(evidence: Evidence) -> pd.DataFrame:
+    """Families grouped, each family's mean, then its test; `*` marks what is significant."""
+    matrix, families = property_matrix(evidence["properties_by_loss"])
+    rows: list[dict[str, str]] = []
+
+    def marked(value: float) -> str:
+        significant = _significant(evidence)
+        return number(value, 2) + ("*" if significant is not None and value >= significant else "")
+
+    for family in sorted(set(families.values()), key=family_rank):
+        members = [loss for loss in matrix.index if families[loss] == family]
+        for loss in members:
+            cells = {name: marked(matrix.loc[loss, name]) for name in matrix}
+            rows.append({"family": family, "loss": loss, **cells})
+        if family != "control":
+            means = matrix.loc[members].mean()
+            cells = {name: marked(means[name]) for name in matrix}
+            rows.append({"family": family, "loss": f"mean of {family}", **cells})
+    tests = evidence["property_families"]
+    if not tests.empty:
+        tests = tests.set_index("property")
+        for label, column, text in (
+            ("superiority of ranking", "superiority", number),
+            ("p, Mann–Whitney over losses", "p", probability),
+            ("p, Holm", "p_holm", probability),
+            ("p, Mann–Whitney over runs (the study's)", "study_p", probability),
+        ):
+            cells = {
+                name: text(tests.loc[name, column]) if name in tests.index else ""
+                for name in matrix
+            }
+            rows.append({"family": "", "loss": label, **cells})
+    return pd.DataFrame(rows)
+
+
+def findings(evidence: Evidence) -> Iterable[Finding]:
+    """What sets the families apart, and what embeddings cluster by most and least."""
+    if not evidence["property_families"].empty:
+        yield _families(evidence["property_families"], evidence.alpha)
+    by_loss = evidence["properties_by_loss"]
+    if by_loss.empty or (by_loss["family"] == "control").all():
+        return
+    by_loss = by_loss[by_loss["family"] != "control"]
+    means = by_loss.groupby("property", sort=False)["mean"].apply(lambda x: x.astype(float).mean())
+    order = means.sort_values(ascending=False)
+    strongest = [f"{readable(str(name))} ({value:.1f} σ)" for name, value in order.head(3).items()]
+    # Adding 0 turns a rounded minus zero into zero.
+    weakest = f"{readable(str(order.index[-1]))} ({round(order.iloc[-1], 1) + 0.0:.1f} σ)"
+    text = (
+        f"Averaged over losses, embeddings cluster most by {listing(strongest)} and least by "
+        f"{weakest} (standard deviations above chance)."
+    )
+    yield Finding("properties", Verdict.OBSERVED, text, 4.5)
+
+
+def _families(tests: pd.DataFrame, alpha: float) -> Finding:
+    topic = "properties: families"
+    # The least p must survive the correction for the number of properties.
+    possible = tests[tests["smallest_p"].astype(float) * len(tests) <= alpha]
+    first = tests.iloc[0]
+    sizes = (
+        f"{int(first['ranking_losses'])} ranking and "
+        f"{int(first['classification_losses'])} classification losses"
+    )
+    if possible.empty:
+        text = (
+            f"Whether the families differ in what their embeddings cluster by cannot be concluded: "
+            f"with {sizes} the least p possible is {p_value(float(tests['smallest_p'].min()))}, "
+            f"too large for a test of {len(tests)} properties; compare more losses of each family."
+        )
+        return Finding(topic, Verdict.UNDECIDABLE, text, 4.0)
+    hit = possible[possible["p_holm"].astype(float) <= alpha]
+    if hit.empty:
+        text = (
+            f"No property was shown to differ between the families ({sizes}; least p after Holm's "
+            f"correction over {len(tests)} properties: {p_value(float(tests['p_holm'].min()))}). "
+            "Nothing can be concluded about what sets the families apart."
+        )
+        return Finding(topic, Verdict.NOT_SHOWN, text, 4.0)
+    hit = hit.assign(size=hit["difference"].astype(float).abs()).sort_values("size")[::-1]
+    parts = [
+        f"{readable(row['property'])} ({row['ranking_mean']:.1f} σ ranking, "
+        f"{row['classification_mean']:.1f} σ classification, p = {p_value(row['p_holm'])})"
+        for _, row in hit.head(4).iterrows()
+    ]
+    text = (
+        f"The families cluster by different properties: {len(hit)} of {len(tests)} differ after "
+        f"Holm's correction, most {listing(parts)}."
+    )
+    return Finding(topic, Verdict.DIFFERENT, text, 7.0)
+
+
+def columns(evidence: Evidence) -> Iterable[Column]:
+    """The property that a loss clusters by most."""
+    if not evidence["properties_by_loss"].empty:
+        matrix, _ = property_matrix(evidence["properties_by_loss"])
+        yield Column("strongest property", matrix.idxmax(axis="columns").to_dict())
+
+
+def run_metrics(evidence: Evidence, run: str) -> dict[str, float]:
+    """The run's normalized R-Precision of every property."""
+    table = evidence["properties"]
+    own = table if table.empty else table[table["run"] == run]
+    return {f"nr_precision/{row['property']}": float(row["value"]) for _, row in own.iterrows()}
+
+
+SECTION = Section(
+    "properties",
+    "What the embeddings cluster by",
+    drawings=drawings,
+    tables=tables,
+    findings=findings,
+    columns=columns,
+    run_metrics=run_metrics,
+    methods={
+        "Clustering": "Normalized R-Precision (Kobs et al., ICCV 2021).",
+        "Families by property": "Mann–Whitney U over the losses' means, Holm-corrected over the "
+        "properties; the study's own test takes every run as independent.",
+    },
+)
