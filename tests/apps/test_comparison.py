@@ -13,7 +13,9 @@ from rich.console import Console
 from safetensors.torch import save_file
 
 from lossprint.apps import build
-from lossprint.apps.comparison import compare, intervention_set, run_comparison, select_runs
+from lossprint.apps.comparison import compare, run_comparison
+from lossprint.apps.comparison_inputs import intervention_set
+from lossprint.apps.selection import select_runs
 from lossprint.runs.record import RunRecord, run_folder
 from tests.small_world import overrides
 
@@ -98,7 +100,7 @@ def test_equal_weights_have_equal_maps_where_the_distance_does(made):
     assert (other["correlation"] < 0.999).all()
 
 
-def test_untrained_networks_bring_their_figures(made):
+def test_untrained_networks_bring_their_metrics(made):
     table = pd.read_csv(made[0].page.parent / "tables" / "retrieval_by_loss.csv")
     found = table.query("metric == 'map_at_r'").set_index("loss")["mean"]
     assert found["untrained"] == pytest.approx(0.1)

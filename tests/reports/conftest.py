@@ -1,7 +1,7 @@
-import numpy as np
 import pytest
 
-from lossprint.reports.evidence import Evidence, Gallery
+from lossprint.apps.evidence import EVIDENCE
+from lossprint.reports.evidence import Evidence
 from lossprint.reports.report import Report, write_report
 from tests.reports import planted
 
@@ -15,13 +15,10 @@ def evidence() -> Evidence:
 @pytest.fixture(scope="session")
 def report(evidence, tmp_path_factory) -> Report:
     """Everything that this evidence allows, written once."""
-    images = np.full((2, 8, 8, 3), 90, dtype=np.uint8)
-    maps = {loss: np.eye(8)[None].repeat(2, 0) for loss in planted.FAMILIES}
     return write_report(
         tmp_path_factory.mktemp("report"),
         evidence,
+        [piece.section for piece in EVIDENCE],
         title="Four losses",
-        galleries=[Gallery("First images", ("a", "b"), images, maps)],
         methods={"seed": "0"},
-        significant=2.576,
     )

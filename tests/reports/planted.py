@@ -1,5 +1,6 @@
 """Evidence with a known answer, written down by hand rather than computed."""
 
+import dataclasses
 from itertools import combinations, combinations_with_replacement
 
 import numpy as np
@@ -83,23 +84,37 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             for metric in ("val/map_at_r", "probe/agreement/initial")
         ]
     )
-    return Evidence(
-        runs=runs,
-        retrieval=retrieval,
-        retrieval_by_loss=_by_loss(retrieval, ["metric"]),
-        agreement=agreement,
-        agreement_by_loss=_pairs_by_loss(agreement, ["correlation", "spread", "divergence"]),
-        similarity=similarity,
-        similarity_by_loss=_pairs_by_loss(similarity, ["cka", "neighbor_overlap"]),
-        properties=properties,
-        properties_by_loss=_by_loss(properties, ["property"]),
-        property_families=property_families(p_holm=0.5),
-        shares_by_loss=_by_loss(shares, ["region", "area"]),
-        interventions_by_loss=_by_loss(interventions, ["property", "reference"]),
-        contrasts=pd.DataFrame([contrast(losses=len(trained))]),
-        disagreement=pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
-        curves=curves,
-    )
+    tables = {
+        "runs": runs,
+        "retrieval": retrieval,
+        "retrieval_by_loss": _by_loss(retrieval, ["metric"]),
+        "agreement": agreement,
+        "agreement_by_loss": _pairs_by_loss(agreement, ["correlation", "spread", "divergence"]),
+        "similarity": similarity,
+        "similarity_by_loss": _pairs_by_loss(similarity, ["cka", "neighbor_overlap"]),
+        "properties": properties,
+        "properties_by_loss": _by_loss(properties, ["property"]),
+        "property_families": property_families(p_holm=0.5),
+        "shares_by_loss": _by_loss(shares, ["region", "area"]),
+        "interventions_by_loss": _by_loss(interventions, ["property", "reference"]),
+        "contrasts": pd.DataFrame([contrast(losses=len(trained))]),
+        "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
+        "curves": curves,
+        "galleries": pd.DataFrame(
+            [["First images", frame, f"frame {frame}"] for frame in "ab"],
+            columns=["gallery", "frame", "caption"],
+        ),
+        "skipped": pd.DataFrame(columns=["run", "part", "reason"]),
+    }
+    arrays = {"galleries/images": np.full((2, 8, 8, 3), 90, dtype=np.uint8)}
+    for loss in FAMILIES:
+        arrays[f"galleries/maps/{loss}"] = np.eye(8)[None].repeat(2, 0)
+    return Evidence(tables, arrays, {"alpha": 0.05, "properties": {"significant": 2.576}})
+
+
+def replaced(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:
+    """The same evidence with other tables."""
+    return dataclasses.replace(evidence, tables={**evidence.tables, **tables})
 
 
 def contrast(**changes: object) -> dict[str, object]:
@@ -108,15 +123,15 @@ def contrast(**changes: object) -> dict[str, object]:
         "measure": "correlation",
         "contrast": "loss",
         "replicates": "seed",
-        "near": 0.85,
-        "far": 0.6,
+        "within": 0.85,
+        "between": 0.6,
         "difference": 0.25,
         "low": 0.2,
         "high": 0.3,
         "p": 0.0417,
         "smallest_p": 0.0417,
-        "near_pairs": 4,
-        "far_pairs": 12,
+        "within_pairs": 4,
+        "between_pairs": 12,
         "losses": 4,
         "tests": 1,
         **changes,

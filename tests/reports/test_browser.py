@@ -87,7 +87,7 @@ def test_sorting_filtering_and_images_work_and_nothing_complains(page, evidence,
     assert len(seen["images"]) == 12
     assert all(seen["images"])
     assert seen["overflow"] <= 0
-    means = evidence.retrieval_by_loss.query("metric == 'map_at_r'").set_index("loss")["mean"]
+    means = evidence["retrieval_by_loss"].query("metric == 'map_at_r'").set_index("loss")["mean"]
     order = means.sort_values().index.tolist()
     assert seen["ascending"] == [*order, "untrained"]  # without a value: last both ways
     assert seen["descending"] == [*order[::-1], "untrained"]

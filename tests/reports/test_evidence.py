@@ -1,28 +1,59 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from lossprint.reports.evidence import COLUMNS, Evidence, Gallery, empty_table
+from lossprint.apps.evidence import EVIDENCE
+from lossprint.reports import figures
+from lossprint.reports.answer import answer
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.figures.galleries import Gallery
+from lossprint.reports.report import write_report
+from tests.reports import planted
+
+SECTIONS = [piece.section for piece in EVIDENCE]
+TABLES = {name: columns for piece in EVIDENCE for name, columns in piece.study.TABLES.items()}
 
 
-def test_tables_and_columns_name_the_same(evidence):
-    assert list(evidence.tables()) == list(COLUMNS)
+def said(evidence: Evidence) -> list[object]:
+    """All that the sections make of it."""
+    return [
+        made
+        for section in SECTIONS
+        for part in (section.drawings, section.tables, section.findings, section.columns)
+        for made in part(evidence)
+    ]
 
 
-def test_a_table_without_a_column_is_named():
-    with pytest.raises(ValueError, match=r"table 'contrasts' lacks the column\(s\) smallest_p;"):
-        Evidence(contrasts=empty_table("contrasts").drop(columns="smallest_p"))
+def test_planted_tables_have_the_columns_that_the_studies_give(evidence):
+    assert {*evidence.tables} == {*TABLES, "skipped"}
+    for name, columns in TABLES.items():
+        assert {*columns} <= {*evidence[name].columns}, name
+
+
+@pytest.mark.parametrize("name", [*TABLES, "skipped"])
+def test_a_report_does_without_any_one_table(evidence, name, monkeypatch):
+    for kind in figures.__all__:  # what is drawn is tested elsewhere, and takes seconds
+        monkeypatch.setattr(figures, kind, lambda *tables, **options: Figure())
+    without = {key: evidence[key] for key in evidence.tables if key != name}
+    missing = Evidence(without, evidence.arrays, evidence.settings)
+    empty = planted.replaced(evidence, **{name: evidence[name].iloc[:0]})
+    assert len(said(missing)) == len(said(empty)) <= len(said(evidence))
+    assert answer(missing) == answer(empty)
+
+
+def test_a_report_of_nothing_is_a_page(tmp_path):
+    report = write_report(tmp_path, Evidence({}), SECTIONS, title="Nothing", methods={})
+    assert "There is nothing to compare: 0 trained losses" in report.page.read_text("utf-8")
+    assert report.findings == []
+    assert report.tables == []
 
 
 def test_families_are_gathered_from_every_table():
-    pair = {c: ["x"] for c in COLUMNS["agreement"]} | {
-        "loss_a": ["snr"],
-        "family_a": ["ranking"],
-        "loss_b": ["untrained"],
-        "family_b": ["control"],
-    }
-    found = Evidence(agreement=pd.DataFrame(pair)).families()
-    assert found == {"snr": "ranking", "untrained": "control"}
+    pair = {"loss_a": ["snr"], "family_a": ["ranking"], "loss_b": ["untrained"]}
+    tables = {"agreement": pd.DataFrame(pair | {"family_b": ["control"]})}
+    assert Evidence(tables).families() == {"snr": "ranking", "untrained": "control"}
+    assert Evidence(tables).trained_losses() == ["snr"]
 
 
 @pytest.mark.parametrize(

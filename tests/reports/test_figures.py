@@ -11,10 +11,10 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist, squareform
 
 from lossprint.reports import figures
-from lossprint.reports.evidence import Gallery
-from lossprint.reports.figures.galleries import overlay
+from lossprint.reports.figures.galleries import Gallery, overlay
 from lossprint.reports.style import FAMILY_MARKERS, loss_color, readable
 from lossprint.reports.tables import loss_matrix
+from tests.reports.planted import PROPERTIES
 
 
 def labels(figure: Figure, axes: int = 0) -> list[str]:
@@ -69,18 +69,18 @@ def test_names_on_a_map_of_losses_do_not_overlap():
 
 
 def test_heatmap_by_family_groups_losses(evidence):
-    figure = figures.pairs_by_family(evidence.agreement_by_loss, "correlation", title="r")
+    figure = figures.pairs_by_family(evidence["agreement_by_loss"], "correlation", title="r")
     assert labels(figure) == [
         *("contrastive", "triplet", "arcface", "normalized softmax", "untrained")
     ]
-    matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")
+    matrix, _ = loss_matrix(evidence["agreement_by_loss"], "correlation")
     shown = [text.get_text() for text in figure.axes[0].texts]
     assert shown == [f"{v:.2f}" if np.isfinite(v) else "–" for v in matrix.to_numpy().ravel()]
 
 
 def test_clustered_heatmap_follows_scipy(evidence):
-    figure = figures.clustered_pairs(evidence.agreement_by_loss, "correlation", title="r")
-    matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")
+    figure = figures.clustered_pairs(evidence["agreement_by_loss"], "correlation", title="r")
+    matrix, _ = loss_matrix(evidence["agreement_by_loss"], "correlation")
     distance = 1 - matrix.to_numpy()
     np.fill_diagonal(distance, 0)
     order = leaves_list(linkage(squareform(distance), "average"))
@@ -89,34 +89,42 @@ def test_clustered_heatmap_follows_scipy(evidence):
 
 @pytest.mark.parametrize("draw", [figures.clustered_pairs, figures.loss_map])
 def test_two_losses_make_neither_clusters_nor_a_map(evidence, draw):
-    two = evidence.agreement_by_loss.query("loss_a == 'triplet' and loss_b == 'arcface'")
+    two = evidence["agreement_by_loss"].query("loss_a == 'triplet' and loss_b == 'arcface'")
     with pytest.raises(ValueError, match="at least 3 losses, got 2"):
         draw(two, "correlation", title="r")
 
 
 def test_properties_mark_what_the_study_would(evidence):
     figure = figures.property_heatmap(
-        evidence.properties_by_loss, title="properties", significant=2.576
+        evidence["properties_by_loss"], title="properties", significant=2.576
     )
-    for text in figure.axes[0].texts:
-        assert text.get_text().endswith("*") == (float(text.get_text().rstrip("*")) >= 2.55)
+    means = evidence["properties_by_loss"].set_index(["loss", "property"])["mean"]
+    losses = ["contrastive", "triplet", "arcface", "normalized_softmax", "untrained"]
+    shown = [text.get_text() for text in figure.axes[0].texts]
+    expected = [
+        f"{means[loss, name]:.1f}" + ("*" if means[loss, name] >= 2.576 else "")
+        for loss in losses
+        for name in PROPERTIES
+    ]
+    assert shown == expected
+    assert 0 < sum(text.endswith("*") for text in shown) < len(shown)
 
 
 def test_every_pair_is_drawn_once(evidence):
-    figure = figures.pair_distributions(evidence.agreement, "correlation", title="pairs")
+    figure = figures.pair_distributions(evidence["agreement"], "correlation", title="pairs")
     drawn = np.concatenate([c.get_offsets()[:, 0] for c in figure.axes[0].collections])
-    np.testing.assert_allclose(np.sort(drawn), np.sort(evidence.agreement["correlation"]))
+    np.testing.assert_allclose(np.sort(drawn), np.sort(evidence["agreement"]["correlation"]))
 
 
 def test_curves_average_runs_and_name_what_is_missing(evidence):
-    figure = figures.training_curves(evidence.curves, ["val/map_at_r"])
+    figure = figures.training_curves(evidence["curves"], ["val/map_at_r"])
     lines = {line.get_label(): line for line in figure.axes[0].lines}
-    expected = evidence.curves.query("loss == 'arcface' and metric == 'val/map_at_r'")
+    expected = evidence["curves"].query("loss == 'arcface' and metric == 'val/map_at_r'")
     np.testing.assert_allclose(
         lines["arcface"].get_ydata(), expected.groupby("epoch")["value"].mean()
     )
     with pytest.raises(ValueError, match="no curve for nothing; known: probe/agreement/initial"):
-        figures.training_curves(evidence.curves, ["nothing"])
+        figures.training_curves(evidence["curves"], ["nothing"])
 
 
 def test_gallery_shows_images_then_a_row_for_each_loss():
@@ -146,7 +154,9 @@ def test_salient_pixels_are_brighter_whatever_the_image():
 def test_colours_are_one_per_loss_and_differ_between_families():
     ranking = {loss_color(f"loss{i}", "ranking") for i in range(5)}
     assert len(ranking) == 5
-    assert loss_color("arcface", "classification") == loss_color("arcface", "classification")
+    # The README's figures and every report show a loss in the same colour, whatever is beside it.
+    assert loss_color("arcface", "classification") == "#862e05"
+    assert loss_color("triplet", "ranking") == "#13266f"
     assert loss_color("mine", "ranking") != loss_color("mine", "classification")
     assert len(set(FAMILY_MARKERS.values())) == len(FAMILY_MARKERS)
 
@@ -154,7 +164,7 @@ def test_colours_are_one_per_loss_and_differ_between_families():
 def test_png_and_svg_are_written_and_the_same_figure_is_the_same_file(evidence, tmp_path):
     saved = []
     for name in ("one", "two"):
-        figure = figures.pair_distributions(evidence.agreement, "correlation", title="pairs")
+        figure = figures.pair_distributions(evidence["agreement"], "correlation", title="pairs")
         saved.append(figures.save_figure(figure, tmp_path / name))
     (png, svg), (other_png, other_svg) = saved
     with Image.open(png) as picture:

@@ -1,16 +1,21 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from lossprint.reports.evidence import Evidence, empty_table
-from lossprint.reports.findings import Verdict, answer, findings
-from tests.reports.planted import contrast, property_families
+from lossprint.apps.evidence import EVIDENCE
+from lossprint.reports.answer import answer
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.findings import Finding, Verdict
+from lossprint.reports.report import findings as findings_of
+from tests.reports.planted import contrast, property_families, replaced
+
+
+def findings(evidence: Evidence) -> list[Finding]:
+    return findings_of(evidence, [piece.section for piece in EVIDENCE])
 
 
 def with_contrast(evidence: Evidence, **changes: object) -> Evidence:
-    return dataclasses.replace(evidence, contrasts=pd.DataFrame([contrast(**changes)]))
+    return replaced(evidence, contrasts=pd.DataFrame([contrast(**changes)]))
 
 
 def about(evidence: Evidence, topic: str):
@@ -26,7 +31,7 @@ def test_a_difference_is_told_with_its_size_and_noise_floor(evidence):
 
 
 def test_noise_is_called_noise(evidence):
-    noise = with_contrast(evidence, p=0.4, near=0.61, difference=0.01, low=-0.02, high=0.04)
+    noise = with_contrast(evidence, p=0.4, within=0.61, difference=0.01, low=-0.02, high=0.04)
     first = findings(noise)[0]
     assert first.verdict is Verdict.NOT_SHOWN
     assert "nothing further can be concluded" in first.text
@@ -45,17 +50,17 @@ def test_too_few_losses_decide_nothing_however_large_the_difference(evidence):
 
 def test_without_a_noise_floor_nothing_is_claimed(evidence):
     once = with_contrast(
-        evidence, near_pairs=0, near=np.nan, p=np.nan, smallest_p=np.nan, difference=np.nan
+        evidence, within_pairs=0, within=np.nan, p=np.nan, smallest_p=np.nan, difference=np.nan
     )
-    once = dataclasses.replace(once, runs=evidence.runs[evidence.runs["seed"] == 0])
+    once = replaced(once, runs=evidence["runs"].query("seed == 0"))
     assert all(f.verdict is not Verdict.DIFFERENT for f in findings(once))
     assert "seed=0,1" in about(once, "noise floor")[0].text
     assert "too few trainings" in answer(once)
 
 
 def test_one_loss_is_no_comparison(evidence):
-    runs = evidence.runs[evidence.runs["loss"].isin(["triplet", "untrained"])]
-    alone = Evidence(runs=runs)
+    runs = evidence["runs"]
+    alone = Evidence({"runs": runs[runs["loss"].isin(["triplet", "untrained"])]})
     assert findings(alone)[0].text.startswith("Only one loss was analysed (triplet)")
     assert answer(alone).startswith("There is nothing to compare: 1 trained loss")
 
@@ -70,13 +75,13 @@ def test_one_loss_is_no_comparison(evidence):
 )
 def test_properties_of_families(evidence, p_holm, smallest_p, verdict, says):
     tests = property_families(p_holm=p_holm, smallest_p=smallest_p)
-    (found,) = about(dataclasses.replace(evidence, property_families=tests), "properties: families")
+    (found,) = about(replaced(evidence, property_families=tests), "properties: families")
     assert found.verdict is verdict
     assert says in found.text
 
 
 def test_observations_name_the_extremes(evidence):
-    table = evidence.agreement_by_loss
+    table = evidence["agreement_by_loss"]
     trained = table[(table["loss_a"] != table["loss_b"]) & (table["loss_b"] != "untrained")]
     least = trained.loc[trained["correlation"].idxmin()]
     (found,) = about(evidence, "saliency maps: pairs")
@@ -98,13 +103,8 @@ def test_what_was_not_computed_is_said(evidence):
             {"run": "arcface/fold0-seed0", "part": "the whole run", "reason": "it failed (boom)"},
         ]
     )
-    (found,) = about(dataclasses.replace(evidence, skipped=skipped), "not computed")
+    (found,) = about(replaced(evidence, skipped=skipped), "not computed")
     assert found.text == (
         "Not computed: the whole run for arcface/fold0-seed0 and arcface/fold0-seed1. "
         "It failed (boom)."
     )
-
-
-def test_nothing_at_all_is_no_error():
-    assert findings(Evidence()) == []
-    assert "0 trained losses" in answer(Evidence(contrasts=empty_table("contrasts")))

@@ -1,13 +1,13 @@
-import dataclasses
 import re
 from html.parser import HTMLParser
 
+from lossprint.apps.evidence import EVIDENCE
 from lossprint.reports.evidence import Evidence
-from lossprint.reports.findings import findings
+from lossprint.reports.overview import loss_columns, loss_overview
 from lossprint.reports.page import render_page
-from lossprint.reports.report import write_report
-from lossprint.reports.tables import loss_overview
+from lossprint.reports.report import findings, write_report
 
+SECTIONS = [piece.section for piece in EVIDENCE]
 HOSTILE = "<script>alert('x')</script>&\"'"
 
 
@@ -63,9 +63,8 @@ def test_links_lead_to_sections(report):
 
 
 def test_everything_handed_in_is_escaped(evidence):
-    runs = evidence.runs.replace({"loss": {"triplet": HOSTILE}})
-    hostile = dataclasses.replace(Evidence(), runs=runs)
-    text = _page(hostile)
+    runs = evidence["runs"].replace({"loss": {"triplet": HOSTILE}})
+    text = _page(Evidence({"runs": runs}))
     assert HOSTILE not in text
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&#34;&#39;" in text
@@ -76,22 +75,17 @@ def _page(evidence: Evidence) -> str:
         title=HOSTILE,
         subtitle=HOSTILE,
         answer=HOSTILE,
-        findings=findings(evidence),
-        overview=loss_overview(evidence),
-        pictures=[],
-        tables=[],
-        sections={},
+        findings=findings(evidence, SECTIONS),
+        overview=loss_overview(evidence, loss_columns(evidence, SECTIONS)),
+        parts=[],
         methods={HOSTILE: HOSTILE},
     )
 
 
 def test_parts_without_evidence_are_left_out(evidence, tmp_path):
-    only_retrieval = Evidence(
-        runs=evidence.runs,
-        retrieval=evidence.retrieval,
-        retrieval_by_loss=evidence.retrieval_by_loss,
-    )
-    report = write_report(tmp_path, only_retrieval, title="Part", methods={})
+    names = ("runs", "retrieval", "retrieval_by_loss")
+    only_retrieval = Evidence({name: evidence[name] for name in names})
+    report = write_report(tmp_path, only_retrieval, SECTIONS, title="Part", methods={})
     text = report.page.read_text(encoding="utf-8")
     assert report.figures == {}
     assert "Retrieval</h2>" in text

@@ -1,40 +1,42 @@
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from lossprint.apps.evidence import EVIDENCE
+from lossprint.reports.evidence import Evidence
+from lossprint.reports.overview import loss_columns, loss_overview
+from lossprint.reports.section import PrintedTable
 from lossprint.reports.style import readable
-from lossprint.reports.tables import (
-    contrast_table,
-    loss_matrix,
-    loss_overview,
-    pair_relation,
-    pair_table,
-    paper_tables,
-    property_table,
-    retrieval_table,
-    share_table,
-    to_latex,
-    write_tables,
-)
-from tests.reports.planted import property_families
+from lossprint.reports.table_files import to_latex, write_tables
+from lossprint.reports.tables import loss_matrix, pair_relation, pair_table
+from tests.reports.planted import property_families, replaced
+
+SECTIONS = [piece.section for piece in EVIDENCE]
+
+
+def printed(evidence: Evidence) -> list[PrintedTable]:
+    return [table for section in SECTIONS for table in section.tables(evidence)]
+
+
+def table_of(evidence: Evidence, name: str) -> pd.DataFrame:
+    (found,) = [table.table for table in printed(evidence) if table.name == name]
+    return found
 
 
 def test_losses_are_grouped_by_family_and_the_matrix_is_symmetric(evidence):
-    matrix, families = loss_matrix(evidence.agreement_by_loss, "correlation")
+    matrix, families = loss_matrix(evidence["agreement_by_loss"], "correlation")
     order = ["contrastive", "triplet", "arcface", "normalized_softmax", "untrained"]
     assert list(matrix.index) == list(matrix.columns) == order
     assert families["arcface"] == "classification"
     np.testing.assert_array_equal(matrix, matrix.T)
     assert np.isnan(matrix.loc["untrained", "untrained"])  # one run: nothing to compare with
-    by_loss = evidence.agreement_by_loss.set_index(["loss_a", "loss_b"])
+    by_loss = evidence["agreement_by_loss"].set_index(["loss_a", "loss_b"])
     assert matrix.loc["arcface", "triplet"] == by_loss.loc[("triplet", "arcface"), "correlation"]
 
 
 def test_an_unknown_measure_is_named(evidence):
     with pytest.raises(ValueError, match="no measure 'r'; there are loss_a"):
-        loss_matrix(evidence.agreement_by_loss, "r")
+        loss_matrix(evidence["agreement_by_loss"], "r")
 
 
 def test_relations_of_pairs():
@@ -53,17 +55,17 @@ def test_relations_of_pairs():
 
 
 def test_retrieval_starts_with_the_best_loss(evidence):
-    table = retrieval_table(evidence)
-    means = evidence.retrieval_by_loss.query("metric == 'map_at_r'").set_index("loss")["mean"]
+    table = table_of(evidence, "retrieval")
+    means = evidence["retrieval_by_loss"].query("metric == 'map_at_r'").set_index("loss")["mean"]
     assert table["loss"].tolist() == means.sort_values(ascending=False).index.tolist()
-    best = evidence.retrieval_by_loss.query("metric == 'map_at_r'").nlargest(1, "mean").iloc[0]
+    best = evidence["retrieval_by_loss"].query("metric == 'map_at_r'").nlargest(1, "mean").iloc[0]
     assert table["map_at_r"][0] == f"{best['mean']:.3f} [{best['low']:.3f}, {best['high']:.3f}]"
 
 
 def test_a_figure_that_a_loss_lacks_is_an_empty_cell(evidence):
-    row = evidence.retrieval_by_loss.query("loss == 'triplet'").iloc[[0]]
-    more = pd.concat([evidence.retrieval_by_loss, row.assign(metric="concatenated/map_at_r")])
-    table = retrieval_table(dataclasses.replace(evidence, retrieval_by_loss=more))
+    row = evidence["retrieval_by_loss"].query("loss == 'triplet'").iloc[[0]]
+    more = pd.concat([evidence["retrieval_by_loss"], row.assign(metric="concatenated/map_at_r")])
+    table = table_of(replaced(evidence, retrieval_by_loss=more), "retrieval")
     cells = table.set_index("loss")["concatenated/map_at_r"]
     assert cells["triplet"] == table.set_index("loss")["map_at_r"]["triplet"]
     assert set(cells.drop("triplet")) == {""}
@@ -71,15 +73,15 @@ def test_a_figure_that_a_loss_lacks_is_an_empty_cell(evidence):
 
 
 def test_property_table_has_the_study_s_form(evidence):
-    evidence = dataclasses.replace(evidence, property_families=property_families(p_holm=0.00001))
-    table = property_table(evidence, significant=2.576).set_index("loss")
+    evidence = replaced(evidence, property_families=property_families(p_holm=0.00001))
+    table = table_of(evidence, "normalized_r_precision").set_index("loss")
     assert table.index.tolist() == [
         *("contrastive", "triplet", "mean of ranking"),
         *("arcface", "normalized_softmax", "mean of classification", "untrained"),
         *("superiority of ranking", "p, Mann–Whitney over losses", "p, Holm"),
         "p, Mann–Whitney over runs (the study's)",
     ]
-    means = evidence.properties_by_loss.set_index(["loss", "property"])["mean"]
+    means = evidence["properties_by_loss"].set_index(["loss", "property"])["mean"]
     hue = np.mean([means[loss, "color_hue"] for loss in ("contrastive", "triplet")])
     assert table.loc["mean of ranking", "color_hue"] == f"{hue:.2f}*"
     model = means["contrastive", "model"]
@@ -88,16 +90,18 @@ def test_property_table_has_the_study_s_form(evidence):
 
 
 def test_pairs_carry_their_spread_and_gaps_stay_empty(evidence):
-    table = pair_table(evidence.agreement_by_loss, "correlation", spread="spread").set_index("loss")
+    table = pair_table(evidence["agreement_by_loss"], "correlation", spread="spread").set_index(
+        "loss"
+    )
     assert table.loc["untrained", "untrained"] == ""
     assert table.loc["triplet", "arcface"].endswith(" ± 0.10")
 
 
 def test_contrasts_and_shares_as_text(evidence):
-    row = contrast_table(evidence).iloc[0]
+    row = table_of(evidence, "within_and_between").iloc[0]
     assert row["within"] == "0.850 (4 pairs)"
     assert row["difference"] == "0.250 [0.200, 0.300]"
-    assert share_table(evidence).iloc[-1].to_dict() == {
+    assert table_of(evidence, "saliency_shares").iloc[-1].to_dict() == {
         "loss": "share of the area",
         "family": "",
         "car": "0.300",
@@ -107,16 +111,15 @@ def test_contrasts_and_shares_as_text(evidence):
 
 
 def test_interventions_have_a_table_for_each_reference(evidence):
-    tables = paper_tables(evidence)
     for reference, model in (("unrelated_scenes", "0.250"), ("two_designs", "1.000")):
-        table = tables[f"interventions_against_{reference}"].set_index("loss")
+        table = table_of(evidence, f"interventions_against_{reference}").set_index("loss")
         assert table.loc["untrained", "model"] == model  # one run: no interval
         assert table.loc["arcface", "model"] == f"{model} [{model}, {model}]"
 
 
 def test_overview_averages_over_other_trained_losses_only(evidence):
-    overview = loss_overview(evidence).set_index("loss")
-    matrix, _ = loss_matrix(evidence.agreement_by_loss, "correlation")
+    overview = loss_overview(evidence, loss_columns(evidence, SECTIONS)).set_index("loss")
+    matrix, _ = loss_matrix(evidence["agreement_by_loss"], "correlation")
     others = matrix.loc["triplet", ["contrastive", "arcface", "normalized_softmax"]].mean()
     assert overview.loc["triplet", "map agreement with other losses"] == pytest.approx(others)
     assert overview.loc["triplet", "map agreement between its runs"] == pytest.approx(
@@ -126,21 +129,21 @@ def test_overview_averages_over_other_trained_losses_only(evidence):
 
 
 def test_latex_is_escaped_and_ruled_between_families(evidence):
-    text = to_latex(property_table(evidence))
+    text = to_latex(table_of(evidence, "normalized_r_precision"))
     assert r"normalized\_softmax" in text
     assert "normalized_softmax" not in text
     lines = text.splitlines()
     after = lines[next(i for i, line in enumerate(lines) if "mean of ranking" in line) + 1]
     assert after == r"\midrule"
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
-    assert r"$\pm$" in to_latex(paper_tables(evidence)["map_correlation"])
+    assert r"$\pm$" in to_latex(table_of(evidence, "map_correlation"))
 
 
 def test_files_hold_what_the_tables_hold(evidence, tmp_path):
-    paths = write_tables(tmp_path, evidence.tables(), paper_tables(evidence))
+    paths = write_tables(tmp_path, evidence.tables, printed(evidence))
     assert {path.suffix for path in paths} == {".csv", ".parquet", ".tex"}
     assert not list(tmp_path.glob("skipped*"))  # empty tables are left out
     for read, name in ((pd.read_csv, "agreement.csv"), (pd.read_parquet, "agreement.parquet")):
         found = read(tmp_path / name)
-        np.testing.assert_allclose(found["correlation"], evidence.agreement["correlation"])
-        assert found["run_a"].tolist() == evidence.agreement["run_a"].tolist()
+        np.testing.assert_allclose(found["correlation"], evidence["agreement"]["correlation"])
+        assert found["run_a"].tolist() == evidence["agreement"]["run_a"].tolist()
