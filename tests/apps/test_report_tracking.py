@@ -1,0 +1,39 @@
+"""Each training run in the tracker gets its own results, whatever other runs are called."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from lossprint.apps.evidence import EVIDENCE
+from lossprint.apps.report_tracking import complete_training_runs
+from lossprint.reports.evidence import Evidence
+from lossprint.runs.record import RunRecord
+from lossprint.studies.networks import networks_of_runs
+
+
+def run(root: Path, sweep: str, loss: str) -> RunRecord:
+    folder = root / sweep / loss / "fold0-seed0"
+    record = RunRecord(folder, loss, "ranking", "lp", 0, 0, "same").begin({})
+    record.weights_file.write_bytes(folder.as_posix().encode())
+    return record.finish({}, {}).with_wandb(f"me/project/{sweep}-{loss}")
+
+
+def test_names_that_end_alike_and_equal_names_in_two_sweeps_are_not_mixed_up(tmp_path, monkeypatch):
+    records = [
+        run(tmp_path, sweep, loss)
+        for sweep in ("one", "two")
+        for loss in ("contrastive", "snr_contrastive")
+    ]
+    networks, _ = networks_of_runs(records, lambda record: None)
+    values = {record.wandb: float(place) for place, record in enumerate(records)}
+    properties = pd.DataFrame(
+        [{"run": n.name, "property": "model", "value": values[n.run.wandb]} for n in networks]
+    )
+    runs = pd.DataFrame([{"run": n.name, "loss": n.loss, "family": n.family} for n in networks])
+    evidence = Evidence({"runs": runs, "properties": properties})
+    summaries = {}
+    monkeypatch.setattr("lossprint.runs.wandb_tracker.add_to_summary", summaries.__setitem__)
+    complete_training_runs(evidence, [piece.section for piece in EVIDENCE], networks)
+    assert summaries == {
+        path: {"analysis/nr_precision/model": value} for path, value in values.items()
+    }
