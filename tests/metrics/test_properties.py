@@ -342,3 +342,39 @@ def test_the_maximum_grows_with_the_root_of_the_set():
         normalized_r_precision_maximum({"x": [None, None]})
     with pytest.raises(ValueError, match="max_neighbors is 0"):
         normalized_r_precision_maximum({"x": [1, 1]}, max_neighbors=0)
+
+
+def test_labels_come_as_people_have_them():
+    generator = np.random.default_rng(0)
+    embeddings, labels = generator.normal(size=(40, 3)), generator.integers(0, 3, 40)
+    value = normalized_r_precision(embeddings, {"x": labels})["x"]
+    assert normalized_r_precision(torch.tensor(embeddings), torch.tensor(labels)) == value
+    assert normalized_r_precision(embeddings.tolist(), labels.tolist()) == value
+    assert normalized_r_precision(embeddings, pd.Series(labels, index=range(40, 80))) == value
+    table = pd.DataFrame({"x": labels, "y": labels > 1})
+    found = normalized_r_precision(embeddings, table)
+    assert list(found) == ["x", "y"]
+    assert found["x"] == value
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list, pd.Series])
+def test_continuous_labels_are_refused_by_name(kind):
+    generator = np.random.default_rng(0)
+    embeddings = generator.normal(size=(30, 3))
+    angle = generator.uniform(0, 360, 30)
+    with pytest.raises(ValueError, match=r"property 'angle' has 30 different numbers for 30 items"):
+        normalized_r_precision(embeddings, {"angle": kind(angle)})
+    with pytest.raises(ValueError, match=r"property 'labels' has 30 .* pandas\.qcut"):
+        normalized_r_precision(embeddings, kind(np.arange(30)))
+    names = [str(number) for number in range(30)]  # categories, if one says so
+    assert np.isnan(normalized_r_precision(embeddings, {"name": names})["name"])
+    binned = pd.qcut(angle, 4, labels=False)
+    assert np.isfinite(normalized_r_precision(embeddings, kind(binned)))
+    halves = np.repeat([0.5, 1.5], 15)  # few fractions are levels
+    assert np.isfinite(normalized_r_precision(embeddings, kind(halves)))
+
+
+@pytest.mark.parametrize("embeddings", [["a", "b", "c"], [[1.0], [1.0, 2.0], [3.0]]])
+def test_embeddings_that_are_no_numbers_are_named(embeddings):
+    with pytest.raises(ValueError, match=r"embeddings must be numbers \[N, D\]"):
+        normalized_r_precision(embeddings, [0, 0, 1])

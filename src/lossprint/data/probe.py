@@ -20,6 +20,7 @@ from lossprint.data.masks import read_masks
 from lossprint.data.probe_table import Samples, image_names, read_samples
 from lossprint.data.store import ImageStore, open_store
 from lossprint.data.tables import read_table
+from lossprint.metrics.properties import label_codes
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +81,8 @@ class ProbeSet:
             name: of the set.
 
         Raises:
-            ValueError: images, properties or masks of another shape or range; the message says
-                which.
+            ValueError: images, properties or masks of another shape or range, or a property
+                without values or of continuous ones; the message says which.
 
         Example:
             >>> images = np.zeros((4, 8, 8, 3), dtype=np.uint8)
@@ -91,13 +92,15 @@ class ProbeSet:
         """
         pixels = _pixels(images)
         count, size = pixels.shape[:2]
-        table = pd.DataFrame(dict(properties))
+        table = pd.DataFrame({str(key): _values(properties[key]) for key in properties})
         table.index = pd.RangeIndex(len(table), name="frame")
         if len(table) != count or table.columns.empty:
             raise ValueError(
                 f"properties must hold one value for each of the {count} images in at least one "
                 f"column, not {len(table)} in {len(table.columns)}"
             )
+        for column in table:
+            label_codes(str(column), table[column], count)
         labels = None if masks is None else torch.as_tensor(masks).cpu()
         if labels is not None and (labels.shape != pixels.shape[:3] or labels.is_floating_point()):
             raise ValueError(
@@ -117,6 +120,13 @@ class ProbeSet:
             interventions=None,
             fingerprint=digest.hexdigest()[:16],
         )
+
+
+def _values(values: Any) -> Any:
+    """One property's values, as pandas takes them."""
+    if hasattr(values, "detach"):  # a tensor
+        return values.detach().cpu().numpy()
+    return values.array if hasattr(values, "array") else values
 
 
 def _pixels(images: ArrayLike | Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Variance = Literal["binomial", "hypergeometric"]
+
+LABELS = "labels"
+"""The name of labels that were given without one."""
+
+ENOUGH = 10
+"""Up to so many different whole numbers may be categories that hardly two items share."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,35 @@ class PropertyPrecision:
         return _mean_of_defined(self.r_precision_per_query)
 
 
+@overload
 def normalized_r_precision(
     embeddings: ArrayLike | Tensor,
     properties: Mapping[str, Any],
+    *,
+    normalize: bool = ...,
+    max_neighbors: int | None = ...,
+    variance: Variance = ...,
+    device: str | torch.device | None = ...,
+) -> dict[str, float]: ...
+@overload
+def normalized_r_precision(
+    embeddings: ArrayLike | Tensor,
+    properties: ArrayLike | Tensor,
+    *,
+    normalize: bool = ...,
+    max_neighbors: int | None = ...,
+    variance: Variance = ...,
+    device: str | torch.device | None = ...,
+) -> float: ...
+def normalized_r_precision(
+    embeddings: ArrayLike | Tensor,
+    properties: Mapping[str, Any] | ArrayLike | Tensor,
     *,
     normalize: bool = True,
     max_neighbors: int | None = None,
     variance: Variance = "binomial",
     device: str | torch.device | None = None,
-) -> dict[str, float]:
+) -> dict[str, float] | float:
     """Normalized R-Precision of each property: standard deviations above chance.
 
     For a query with label l that n_l of N items carry, R = n_l − 1, X = how many of its R nearest
@@ -83,7 +109,8 @@ def normalized_r_precision(
     Args:
         embeddings: [N, D], N ≥ 3, finite.
         properties: name → N labels (numbers, text or booleans; a sequence, array, tensor or pandas
-            Series). Labels are categories: two values are the same level or they are not.
+            Series), or a DataFrame of N rows; or the N labels of one property without a name.
+            Labels are categories: two values are the same level or they are not.
         normalize: L2-normalize the embeddings first (a vector of zeros stays as it is).
         max_neighbors: look at no more than this many neighbours; R in the formula is then the
             capped number.
@@ -95,27 +122,33 @@ def normalized_r_precision(
             counts of a search in float64.
 
     Returns:
-        NR-Prec by property name, in the order given.
+        NR-Prec by property name, in the order given; of labels without a name the number alone.
 
     Raises:
-        ValueError: embeddings that are not [N, D] or not finite, N < 3, a property of another
-            length or without any value, `max_neighbors` < 1, an unknown variance.
+        ValueError: embeddings that are not [N, D] numbers or not finite, N < 3, a property of
+            another length, without any value or of continuous values (more than half of more than
+            ten numbers, or of fractions, are different ones), `max_neighbors` < 1, an unknown
+            variance.
 
     Example:
         >>> import numpy as np
         >>> embeddings = np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0], [1.0, 0.1]])
         >>> normalized_r_precision(embeddings, {"colour": ["red", "red", "blue", "blue"]})
         {'colour': 1.0}
+        >>> normalized_r_precision(embeddings, [0, 0, 1, 1])
+        1.0
     """
+    named, alone = _named(properties)
     scores = property_precision(
         embeddings,
-        properties,
+        named,
         normalize=normalize,
         max_neighbors=max_neighbors,
         variance=variance,
         device=device,
     )
-    return {name: score.value for name, score in scores.items()}
+    values = {name: score.value for name, score in scores.items()}
+    return values[LABELS] if alone else values
 
 
 def property_precision(
@@ -205,7 +238,14 @@ def embedding_array(embeddings: ArrayLike | Tensor) -> NDArray[np.float32] | NDA
     if hasattr(embeddings, "detach"):  # a tensor
         tensor = embeddings.detach().cpu()
         embeddings = (tensor if str(tensor.dtype) == "torch.float32" else tensor.double()).numpy()
-    points = np.asarray(embeddings)
+    try:
+        points = np.asarray(embeddings)
+        if points.dtype.kind not in "fiub":
+            points = points.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"embeddings must be numbers [N, D]; this {type(embeddings).__name__} is none: {error}"
+        ) from error
     if points.dtype != np.float32:
         points = points.astype(np.float64, copy=False)
     if points.ndim != 2 or points.shape[1] < 1:
@@ -229,7 +269,7 @@ def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int32]:
         labels: `count` values; None, NaN and empty text are missing.
 
     Raises:
-        ValueError: another number of values than `count`, or no value at all.
+        ValueError: another number of values than `count`, no value at all, or continuous ones.
     """
     if hasattr(labels, "detach"):  # a tensor
         labels = labels.detach().cpu().numpy()
@@ -250,11 +290,36 @@ def label_codes(name: str, labels: Any, count: int) -> NDArray[np.int32]:
     if not present.any():
         raise ValueError(f"property {name!r} is empty: none of its {count} labels has a value")
     known = values[present]
+    _refuse_continuous(name, known)
     if known.dtype == object and len({isinstance(value, str) for value in known}) > 1:
         known = known.astype(str)  # text beside numbers has no order
     codes = np.full(count, -1, dtype=np.int32)
     codes[present] = np.unique(known, return_inverse=True)[1]
     return codes
+
+
+def _named(properties: Any) -> tuple[Mapping[str, Any], bool]:
+    """Labels by name, and whether they were given without one."""
+    if isinstance(properties, Mapping):
+        return properties, False
+    if hasattr(properties, "columns"):  # a DataFrame
+        return {str(name): properties[name] for name in properties.columns}, False
+    return {LABELS: properties}, True
+
+
+def _refuse_continuous(name: str, known: NDArray) -> None:
+    """Raise if labels are numbers of which hardly two are the same."""
+    if known.dtype == object and all(isinstance(value, int | float | np.number) for value in known):
+        known = known.astype(float)
+    distinct = len(np.unique(known)) if known.dtype.kind in "iuf" else 0
+    fractions = known.dtype.kind == "f" and bool((known % 1 != 0).any())
+    if distinct > len(known) / 2 and (distinct > ENOUGH or (fractions and distinct > 2)):
+        raise ValueError(
+            f"property {name!r} has {distinct} different numbers for {len(known)} items "
+            f"({known[0]:.4g}, {known[1]:.4g}, …), but labels are categories that several items "
+            "share. Put it into bins, e.g. pandas.qcut(values, 8, labels=False); or give numbers "
+            "that are names of categories as text"
+        )
 
 
 def _check_options(max_neighbors: int | None, variance: str) -> None:
