@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -35,11 +36,20 @@ def checked(*overrides: str):
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_is_valid(choice):
     config = checked(choice, *NEEDS.get(choice, []))
-    assert build.preprocessing(config)
+    black = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    seen = build.preprocessing(config)(black)
+    assert seen.shape == (1, 3, 8, 8)
+    assert torch.isfinite(seen).all()
     assert instantiate(config["data"]["train_view"], _convert_="all").size == config["data"]["size"]
     assert instantiate(config["data"]["eval_view"], _convert_="all").size == config["data"]["size"]
-    assert callable(instantiate(config["optimizer"]))
-    assert callable(instantiate(config["schedule"]))
+    weights = torch.nn.Parameter(torch.ones(2))
+    optimizer = instantiate(config["optimizer"])([weights])
+    schedule = instantiate(config["schedule"])(optimizer, 4)
+    for _ in range(2):  # a warm-up may begin at a rate of 0
+        weights.grad = torch.ones(2)
+        optimizer.step()
+        schedule.step()
+    assert (weights < 1).all()
 
 
 @pytest.mark.parametrize("experiment", sorted((CONF / "experiment").glob("*.yaml")), ids=str)
