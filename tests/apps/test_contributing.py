@@ -70,7 +70,8 @@ def test_two_files_and_one_line_are_a_piece_of_evidence(planted, tmp_path, monke
     config = {
         "study": SETTINGS.described() | {"draws": 99},
         "output_root": str(tmp_path / "outputs"),
-        **dict.fromkeys(("models", "name", "logger", "trust")),
+        "trust": False,
+        **dict.fromkeys(("models", "name", "logger")),
     }
     console = Console(record=True, width=200, quiet=False, file=(tmp_path / "log").open("w"))
     with console.file:
