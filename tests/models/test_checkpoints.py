@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from lossprint.models import load_checkpoint, load_weights, read_state_dict, rename_keys
+from lossprint.models.checkpoints import check_embeds
 
 
 def linear_state() -> dict[str, torch.Tensor]:
@@ -107,18 +108,17 @@ def test_any_architecture_gets_its_weights(tmp_path: Path) -> None:
     state["model.head.weight"] = torch.ones(3)
     torch.save(state, tmp_path / "model.pth")
     key_map = {"model.net.": "", "model.head.": None}
-    model = load_checkpoint(
-        tiny(), tmp_path / "model.pth", key_map=key_map, image_size=4, embedding_size=6
-    )
+    model = load_checkpoint(tiny(), tmp_path / "model.pth", key_map=key_map)
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model(images), trained(images))
     assert not model.training
 
 
-def test_outputs_that_are_no_embeddings_are_refused(tmp_path: Path) -> None:
-    torch.save(tiny().state_dict(), tmp_path / "model.pth")
-    with pytest.raises(ValueError, match=r"model\.pth gives embeddings of size 6, not 128"):
-        load_checkpoint(tiny(), tmp_path / "model.pth", image_size=4, embedding_size=128)
-    torch.save({}, tmp_path / "empty.pth")
+def test_outputs_that_are_no_embeddings_are_refused() -> None:
+    check_embeds(tiny(), 4, 6)
+    with pytest.raises(ValueError, match="Sequential gives embeddings of size 6, not 128"):
+        check_embeds(tiny(), 4, 128)
     with pytest.raises(ValueError, match=r"turns 2 images into \(2, 3, 8, 8\), not into embedd"):
-        load_checkpoint(nn.Identity(), tmp_path / "empty.pth", image_size=8)
+        check_embeds(nn.Identity(), 8)
+    with pytest.raises(ValueError, match=r"cannot embed images of 5 px: .* models\.probe\.size="):
+        check_embeds(tiny(), 5)

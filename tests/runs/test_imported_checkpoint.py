@@ -66,6 +66,7 @@ def test_a_network_that_does_not_fit_is_told(weights: Path, tmp_path: Path) -> N
     large = {**section(), "probe": {**PROBE, "size": 5}}
     with pytest.raises(ValueError, match=r"cannot embed images of 5 px: .*mat1 and mat2"):
         import_checkpoint(checkpoint, network(), large, tmp_path)
+    torch.save({"weight": torch.ones(4, 12)}, weights)
     unmapped = Checkpoint(**entry(weights))
     with pytest.raises(ValueError, match=r"own\.pth .*2 missing keys: 1\.weight, 1\.bias"):
         import_checkpoint(unmapped, network(), section(), tmp_path)

@@ -29,13 +29,19 @@ from lossprint.data.transforms import Preprocessing
 from lossprint.data.undecodable import check_decodable
 from lossprint.files import from_home
 from lossprint.models.embedder import Embedder, build_embedder
+from lossprint.models.native import native_input
 from lossprint.probing.network import fastest_device
 from lossprint.rendering.dataset import ensure_set
 from lossprint.runs.imported import import_reality_check
-from lossprint.runs.imported_checkpoint import import_checkpoint, listed_checkpoints
+from lossprint.runs.imported_checkpoint import (
+    Checkpoint,
+    import_checkpoint,
+    listed_checkpoints,
+)
 from lossprint.runs.load import load_run
 from lossprint.runs.loggers import check_logger
 from lossprint.runs.record import RunRecord
+from lossprint.runs.zoo import zoo_checkpoints
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
 from lossprint.training.datamodule import ImageDataModule, Split
@@ -58,6 +64,7 @@ NOT_IN_SWEEP_NAME = (
 PARTLY_IN_SWEEP_NAME = ("loss", "data", "model")
 """Their choice is said already, single entries are not."""
 LONGEST_SWEEP_NAME = 120
+NATIVE = "lossprint.models.native.native_network"
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
@@ -213,20 +220,64 @@ def imported_models(section: Mapping[str, Any], output_root: Path | str) -> list
         ValueError, FileNotFoundError: an entry is not valid, or a file does not fit. Entries are
             checked before any file is read.
     """
-    if "checkpoints" not in section:
+    shared = ("key_map", "data_root", "probe")
+    if "names" in section:
+        check_keys("models.", section, ("names", "pretrained", *shared))
+        model = {"embedding_size": None}
+        checkpoints, sweep = zoo_checkpoints(section), "zoo"
+    elif "checkpoints" in section:
+        check_keys("models.", section, ("checkpoints", "model", *shared))
+        model = section["model"]
+        check_keys("models.model.", model, ("network", "embedding_size", "preprocessing"))
+        checkpoints, sweep = listed_checkpoints(section), "checkpoints"
+    else:
         own = ("root", "dataset", "losses", "folds", "weights", "data_root", "probe")
         check_keys("models.", section, own)
         return import_reality_check(section, output_root)
-    check_keys("models.", section, ("checkpoints", "key_map", "model", "data_root", "probe"))
-    model = section["model"]
-    check_keys("models.model.", model, ("network", "embedding_size", "preprocessing"))
-    valid = [item.name for item in dataclasses.fields(Preprocessing)]
-    check_keys("models.model.preprocessing.", model["preprocessing"], valid)
-    Preprocessing(**model["preprocessing"])
+    described = [_own_model(checkpoint, model) for checkpoint in checkpoints]
     return [
-        import_checkpoint(checkpoint, own_network(model, checkpoint.seed), section, output_root)
-        for checkpoint in listed_checkpoints(section)
+        import_checkpoint(
+            checkpoint,
+            own_network(_with_weights(own, checkpoint, section), checkpoint.seed),
+            {**section, "model": own},
+            output_root,
+            sweep=sweep,
+        )
+        for checkpoint, own in zip(checkpoints, described, strict=True)
     ]
+
+
+def _own_model(checkpoint: Checkpoint, shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `model` of one checkpoint: what all have, or its own network and input."""
+    model = {**shared}
+    network = shared.get("network") if checkpoint.network is None else checkpoint.network
+    expected = checkpoint.preprocessing
+    if isinstance(network, str):
+        expected = expected or native_input(network).preprocessing
+        network = {"_target_": NATIVE, "name": network, "pretrained": False}
+    if network is None or (isinstance(network, Mapping) and network.get("_target_") is None):
+        raise ValueError(
+            "models.model.network has no value: a name, models.model.network=timm:resnet26, or "
+            "models.model.network._target_=my.package.Network"
+        )
+    expected = dict(expected or shared["preprocessing"])
+    valid = [item.name for item in dataclasses.fields(Preprocessing)]
+    check_keys("models.model.preprocessing.", expected, valid)
+    Preprocessing(**expected)
+    plain_values = {k: list(v) if isinstance(v, tuple) else v for k, v in expected.items()}
+    return {**model, "network": network, "preprocessing": plain_values}
+
+
+def _with_weights(
+    model: Mapping[str, Any], checkpoint: Checkpoint, section: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The same, with the library's weights where no file brings others."""
+    if checkpoint.weights is not None or model["network"].get("_target_") != NATIVE:
+        return dict(model)
+    return {
+        **model,
+        "network": {**model["network"], "pretrained": section.get("pretrained", False)},
+    }
 
 
 def preprocessing(config: Mapping[str, Any]) -> Preprocessing:

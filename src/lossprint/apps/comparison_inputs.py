@@ -14,7 +14,11 @@ from lossprint.data.transforms import Preprocessing
 from lossprint.probing import kept_for_another_set, weights_key
 from lossprint.probing.network import fastest_device
 from lossprint.runs.record import RunRecord
-from lossprint.studies.comparability import incompatibilities, training_differences
+from lossprint.studies.comparability import (
+    architectures_compared,
+    incompatibilities,
+    training_differences,
+)
 from lossprint.studies.networks import Network, networks_of_runs
 
 
@@ -66,7 +70,8 @@ def comparison_inputs(
             f"the runs are not comparable: {'. '.join(mixed[:3])}. Choose runs with runs=…, or "
             "compare them all the same with allow_mixed=true"
         )
-    if config["untrained"] and not any(network.family == "control" for network in networks):
+    has_control = any(network.family == "control" for network in networks)
+    if config["untrained"] and not has_control and not architectures_compared(runs):
         networks = [*networks, *untrained_networks(runs)]
     first = runs[0].config()
     probe = build.probe_set(first)

@@ -6,7 +6,7 @@ asking. Anything else is shown before its module is imported, and waits for `tru
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ OWN_MAKERS = (
     "lossprint.models.backbones.build_backbone",
     "lossprint.models.bn_inception.BNInception",
     "lossprint.models.embedder.build_embedder",
+    "lossprint.models.native.native_network",
 )
 NAMING_MAKERS = {
     "lossprint.models.backbones.build_backbone": "name",
     "lossprint.models.embedder.build_embedder": "name",
+    "lossprint.models.native.native_network": "name",
     "timm.create_model": "model_name",
     "torchvision.models.get_model": "name",
 }
@@ -55,7 +57,7 @@ def check_trusted(
         raise ValueError(f"trust={trust!r} must be true or false")
     if trust:
         return
-    own = dict((typed or {}).get("model") or {}).get("network")
+    own = _networks(typed or {})
     for record in records:
         if record.status != "finished" or not record.config_file.is_file():
             continue  # nothing is built of it
@@ -70,15 +72,22 @@ def check_trusted(
             )
 
 
-def foreign_network(config: Mapping[str, Any], *, own: Any = None) -> str | None:
+def _networks(typed: Mapping[str, Any]) -> list[Any]:
+    """Sections `network` of a section `models`: the shared one and those of single checkpoints."""
+    entries = typed.get("checkpoints") or []
+    sections = [typed.get("model"), *entries]
+    return [section.get("network") for section in sections if isinstance(section, Mapping)]
+
+
+def foreign_network(config: Mapping[str, Any], *, own: Collection[Any] = ()) -> str | None:
     """What a run's network is built with, in words, if it could run anybody's code; else None.
 
     Args:
         config: of the run.
-        own: a section `network` that the user vouches for.
+        own: sections `network` that the user vouches for.
     """
     model = config.get("model")
-    if not isinstance(model, Mapping) or "network" not in model or model["network"] == own:
+    if not isinstance(model, Mapping) or "network" not in model or model["network"] in own:
         return None
     network = model["network"]
     if not isinstance(network, Mapping) or not isinstance(network.get("_target_"), str):
@@ -138,7 +147,10 @@ def _is_registered(value: Any) -> bool:
     if not isinstance(value, str):
         return False
     bare = value.removeprefix("timm:").partition(".")
-    is_ours = value in ("bn_inception", *torchvision.models.list_models(module=torchvision.models))
+    is_ours = value.removeprefix("torchvision:") in (
+        "bn_inception",
+        *torchvision.models.list_models(module=torchvision.models),
+    )
     is_timms = timm.is_model(bare[0]) and all(c.isalnum() or c == "_" for c in bare[0] + bare[2])
     return is_ours or is_timms
 

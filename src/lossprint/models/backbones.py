@@ -15,8 +15,10 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
+from lossprint.models.archives import read_state_dict
 from lossprint.models.bn_inception import WEIGHTS_URL, BNInception
-from lossprint.models.checkpoints import load_weights, read_state_dict, rename_keys
+from lossprint.models.checkpoints import load_weights
+from lossprint.models.key_maps import rename_keys
 
 _Loaded = TypeVar("_Loaded")
 

@@ -1,55 +1,26 @@
-"""State dicts from disk: read without running code, renamed, and checked key by key."""
+"""A file's weights into a network: every key and every shape has to agree, or it is told how."""
 
-import pickle
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+from lossprint.models.archives import Archive, State, read_archive
+from lossprint.models.key_maps import (
+    KeyMap,
+    Proposal,
+    by_order,
+    propose,
+    read_key_map,
+    rename_keys,
+)
+
+log = logging.getLogger(__name__)
+
 _NAMED_KEYS = 10
-
-
-def read_state_dict(path: Path | str) -> dict[str, Tensor]:
-    """Read named tensors from a `.safetensors` file or a `torch.save` archive, onto the CPU.
-
-    An archive is read with `weights_only=True`. A dictionary that wraps the state dict, as
-    training frameworks write it (`state_dict`, `model_state_dict` or `model`), is unwrapped.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file holds pickled Python objects, or is not a state dict.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file at {path}")
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} is refused: it is no plain archive of tensors (it holds pickled Python "
-            "objects, which could run code, or is damaged). Save the weights alone, with "
-            "safetensors or torch.save(model.state_dict(), path)."
-        ) from error
-    except (EOFError, RuntimeError) as error:
-        raise ValueError(f"{path} is not a readable torch archive: {error}") from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-            break
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    ):
-        raise ValueError(f"{path} is not a state dict: expected names mapped to tensors")
-    return dict(content)
+_PAIRED = ("trunk", "embedder")
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -60,39 +31,18 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def rename_keys(
-    state: Mapping[str, Tensor], key_map: Mapping[str, str | None]
-) -> dict[str, Tensor]:
-    """Replace key prefixes; a prefix mapped to None drops its keys.
-
-    The longest matching prefix decides, `""` matches everything.
-
-    >>> sorted(rename_keys({"module.a": torch.ones(1), "fc.b": torch.ones(1)},
-    ...                    {"module.": "", "fc.": None}))
-    ['a']
-
-    Raises:
-        ValueError: two keys end under the same name.
-    """
-    renamed: dict[str, Tensor] = {}
-    prefixes = sorted(key_map, key=len, reverse=True)
-    for key, value in state.items():
-        prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
-        if prefix is None:
-            target = key
-        else:
-            replacement = key_map[prefix]
-            if replacement is None:
-                continue
-            target = replacement + key[len(prefix) :]
-        if target in renamed:
-            raise ValueError(f"the key map sends two keys to {target!r}; one of them is {key!r}")
-        renamed[target] = value
-    return renamed
-
-
 def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path | str) -> None:
     """Load `state` into `model`: every key and every shape has to agree.
+
+    Raises:
+        ValueError: see `check_weights`.
+    """
+    check_weights(model, state, source=source)
+    model.load_state_dict(state, strict=False)
+
+
+def check_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path | str) -> None:
+    """Raise unless every key and every shape of `state` agrees with the model's.
 
     BatchNorm's `num_batches_tracked` may be absent, as it is in archives from before it existed.
 
@@ -118,39 +68,68 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path 
     ]
     if problems:
         raise ValueError(f"{source} does not fit {type(model).__name__}: " + "; ".join(problems))
-    model.load_state_dict(state, strict=False)
 
 
 def load_checkpoint(
     model: nn.Module,
-    path: Path | str,
+    path: Path | str | Sequence[Path | str],
     *,
-    key_map: Mapping[str, str | None] | None = None,
-    image_size: int,
-    embedding_size: int | None = None,
+    key_map: KeyMap | str | None = None,
+    part: str | None = None,
+    headless: bool = False,
 ) -> nn.Module:
-    """Give any architecture the weights of a file, and find out that it embeds images.
+    """Give any architecture the weights of a file.
+
+    Without a key map, names that agree but for a wrapper's prefix (`module.`, `model.`) are taken
+    so, and it is logged; of any other way to read the file the message proposes the key map.
 
     Args:
         model: gets the weights in place, and is put into eval mode.
-        path: see `read_state_dict`.
-        key_map: see `rename_keys`; None leaves the names as they are.
-        image_size: side of the square images [N, 3, S, S] it takes.
+        path: see `read_archive`; of several files that are one network, such as a trunk and an
+            embedder, names begin with the file's, `trunk_best.`.
+        key_map: see `read_key_map`; None and an empty one leave the names as they are.
+        part: which of the file's state dicts; None takes the first that fits.
+        headless: the model lacks its classifier on purpose, so the file's is left out.
+
+    Raises:
+        FileNotFoundError, ValueError: the file or its keys do not fit.
+    """
+    archive = _read(path)
+    renaming = read_key_map(key_map)
+    candidates = archive.parts if part is None else {part: archive.part(part)}
+    errors = []
+    for name, state in candidates.items():
+        try:
+            fitting, used, dropped = _fitted(model, state, renaming, archive, headless)
+        except ValueError as error:
+            errors.append(error)
+            continue
+        log.info("%s: %s", archive.path, _said(archive, name, used, dropped))
+        model.load_state_dict(fitting, strict=False)
+        return model.eval()
+    raise errors[0]
+
+
+def check_embeds(model: nn.Module, image_size: int, embedding_size: int | None = None) -> None:
+    """Raise unless a network turns square images into embeddings.
+
+    Args:
+        model: put into eval mode.
+        image_size: side of the images [N, 3, S, S].
         embedding_size: what it has to give; None accepts any size.
 
     Raises:
-        FileNotFoundError, ValueError: the file or its keys do not fit, or the output is not
-            [N, D] with D = `embedding_size`.
+        ValueError: it takes no such images, or its output is not [N, D] with D = `embedding_size`.
     """
-    state = rename_keys(read_state_dict(path), key_map or {})
-    load_weights(model, state, source=path)
     model.eval()
     try:
         with torch.no_grad():
             output = model(torch.zeros(2, 3, image_size, image_size))
-    except RuntimeError as error:
+    # Libraries refuse a size by assertions, by errors of their own and by shapes that do not fit.
+    except (AssertionError, RuntimeError, ValueError, IndexError, TypeError) as error:
         raise ValueError(
-            f"{type(model).__name__} cannot embed images of {image_size} px: {error}"
+            f"{type(model).__name__} cannot embed images of {image_size} px: "
+            f"{' '.join(str(error).split())}; models.probe.size=… is another size"
         ) from error
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
@@ -158,8 +137,98 @@ def load_checkpoint(
             f"{type(model).__name__} turns 2 images into {shape}, not into embeddings (2, D)"
         )
     if embedding_size is not None and output.shape[1] != embedding_size:
-        raise ValueError(f"{path} gives embeddings of size {output.shape[1]}, not {embedding_size}")
-    return model
+        raise ValueError(
+            f"{type(model).__name__} gives embeddings of size {output.shape[1]}, not "
+            f"{embedding_size}"
+        )
+
+
+def _read(path: Path | str | Sequence[Path | str]) -> Archive:
+    if isinstance(path, str | Path):
+        return read_archive(path)
+    archives = [read_archive(each) for each in path]
+    together: State = {}
+    for archive in archives:
+        for key, value in next(iter(archive.parts.values())).items():
+            together[f"{archive.path.stem}.{key}"] = value
+    return Archive(archives[0].path, {"": together})
+
+
+def _fitted(
+    model: nn.Module, state: State, renaming: KeyMap | str, archive: Archive, headless: bool
+) -> tuple[State, KeyMap | str, Sequence[str]]:
+    """The state under the network's names, by which map, and the prefixes that are left out."""
+    own = model.state_dict()
+    if isinstance(renaming, str):
+        ordered = by_order(state, own)
+        if ordered is None:
+            raise ValueError(_no_order(state, own, archive))
+        return ordered, renaming, list(state)[len(ordered) :]
+    renamed = rename_keys(state, renaming)
+    try:
+        check_weights(model, renamed, source=archive.path)
+    except ValueError as error:
+        proposal = None if renaming else propose(state, own)
+        if proposal is not None and proposal.is_obvious(headless=headless):
+            assert not isinstance(proposal.key_map, str)
+            return rename_keys(state, proposal.key_map), proposal.key_map, proposal.dropped
+        raise ValueError(f"{error}. {_advice(archive, state, own, proposal)}") from error
+    return renamed, renaming, ()
+
+
+def _said(archive: Archive, part: str, renaming: KeyMap | str, dropped: Sequence[str]) -> str:
+    said = archive.described()
+    if part:
+        said += f"; {part} is taken"
+    if renaming:
+        said += f"; read with key_map={renaming}"
+    if dropped:
+        said += f"; left out: {_first(dropped)}"
+    return said
+
+
+def _advice(
+    archive: Archive, state: State, own: Mapping[str, Tensor], proposal: Proposal | None
+) -> str:
+    """What the file holds, and what to type."""
+    said = archive.described()
+    said = said[0].upper() + said[1:]
+    if proposal is not None:
+        what = f"{proposal.matched} of {len(own)} tensors fit"
+        if isinstance(proposal.key_map, str):
+            what += " by order and shape, though not by name; look at the maps that come of it"
+        left = f", leaving out {_first(proposal.dropped)}" if proposal.dropped else ""
+        return f"{said}. {what}{left}:\n    {proposal.pasted(state)}"
+    beside = [
+        other
+        for word, counterpart in (_PAIRED, _PAIRED[::-1])
+        if word in archive.path.name
+        and (
+            other := archive.path.with_name(archive.path.name.replace(word, counterpart))
+        ).is_file()
+    ]
+    if beside:
+        return (
+            f"{said}. If {beside[0].name} is its other half: weights: [{archive.path}, {beside[0]}]"
+        )
+    tops = dict.fromkeys(key.split(".")[0] for key in state)
+    return (
+        f"{said}; its names begin with {_first(tops)}. Neither prefixes nor the order of the "
+        "tensors fill the network: is it of the same architecture?"
+    )
+
+
+def _no_order(state: State, own: Mapping[str, Tensor], archive: Archive) -> str:
+    pairs = zip(state.items(), own.items(), strict=False)
+    odd = next(
+        (
+            f"{key} is {tuple(value.shape)}, and {name} in its place {tuple(wanted.shape)}"
+            for (key, value), (name, wanted) in pairs
+            if value.shape != wanted.shape
+        ),
+        f"it has {len(state)} tensors, the network {len(own)}",
+    )
+    return f"{archive.path} is not the network by order and shape: {odd}"
 
 
 def _first(keys: Iterable[str]) -> str:

@@ -8,10 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lossprint.models.archives import read_state_dict
 from lossprint.models.backbones import Backbone
 from lossprint.models.bn_inception import BNInception
-from lossprint.models.checkpoints import load_weights, read_state_dict, rename_keys
+from lossprint.models.checkpoints import load_weights
 from lossprint.models.embedder import Embedder
+from lossprint.models.key_maps import rename_keys
 
 TRUNK, EMBEDDER = "trunk_best.pth", "embedder_best.pth"
 # What these models were trained to see: Caffe's BGR, 0 to 255, minus the mean; 227 px cut from the

@@ -3,7 +3,8 @@
 from torch import nn
 
 from lossprint.data.transforms import Preprocessing
-from lossprint.models.checkpoints import load_weights, read_state_dict
+from lossprint.models.archives import read_state_dict
+from lossprint.models.checkpoints import load_weights
 from lossprint.models.embedder import build_embedder
 from lossprint.runs.record import RunRecord
 

@@ -12,10 +12,18 @@ SHOULD_AGREE = ("optimizer", "schedule", "sampler", "trainer", "hyperparameters"
 def incompatibilities(records: Sequence[RunRecord]) -> list[str]:
     """Say how runs differ where they must not: in the backbone, the data or the probe set.
 
+    The backbone may differ where architectures are what is compared.
+
     Returns:
         One sentence per run that differs from the first; empty where all are comparable.
     """
-    return _against_first(records, MUST_AGREE, fingerprint=True)
+    sections = ("probe",) if architectures_compared(records) else MUST_AGREE
+    return _against_first(records, sections, fingerprint=True)
+
+
+def architectures_compared(records: Sequence[RunRecord]) -> bool:
+    """Whether some networks were imported to be compared as architectures."""
+    return any(record.config().get("architectures") == "compared" for record in records)
 
 
 def training_differences(records: Sequence[RunRecord]) -> list[str]:
