@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    # Several networks at hand, compared in all ways below: tables, and a report.
+    from lossprint.apps.networks_at_hand import compare as compare
+
     # The images on which networks are compared: from arrays at hand, or from a folder.
     from lossprint.data.probe import ProbeSet as ProbeSet
     from lossprint.data.probe import read_probe_set as read_probe_set
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from lossprint.saliency import map_agreement as map_agreement
     from lossprint.saliency import saliency_maps as saliency_maps
 
-    # Both, while any LightningModule trains.
+    # Both looks, while any LightningModule trains.
     from lossprint.training.callbacks.probe_maps import ProbeMaps as ProbeMaps
     from lossprint.training.callbacks.probe_properties import ProbeProperties as ProbeProperties
 
@@ -29,6 +32,7 @@ _HOMES = {
     "ProbeProperties": "training.callbacks.probe_properties",
     "ProbeSet": "data.probe",
     "attribution_maps": "saliency",
+    "compare": "apps.networks_at_hand",
     "map_agreement": "saliency",
     "normalized_r_precision": "metrics.properties",
     "read_probe_set": "data.probe",

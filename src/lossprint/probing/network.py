@@ -4,14 +4,16 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, Self
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lossprint.data.probe import ProbeSet
+from lossprint.data.transforms import Preprocessing
 from lossprint.models.checkpoints import weights_of
-from lossprint.runs.cache import KEY_LENGTH
+from lossprint.runs.cache import KEY_LENGTH, content_key
 
 Preprocess = Callable[[Tensor], Tensor]
 """uint8 RGB [N, 3, H, W] to the network's input."""
@@ -49,6 +51,26 @@ class LoadedNetwork:
     distance: str
     cache: Path
     weights_key: str
+
+    @classmethod
+    def of(
+        cls,
+        model: nn.Module,
+        preprocessing: Preprocess,
+        probe: ProbeSet,
+        *,
+        distance: str,
+        cache: Path,
+    ) -> Self:
+        """The network as it is now: its key is of today's weights, and of its preprocessing.
+
+        With a `Preprocessing` it is the key of a run's weights file, since a run has but one;
+        what any other function does is told by what it makes of the first probe image.
+        """
+        key = weights_key(model)
+        if not isinstance(preprocessing, Preprocessing):
+            key = content_key(key, preprocessing(probe.pixels(range(1))))
+        return cls(model, preprocessing, distance, cache, key)
 
     @property
     def load(self) -> Load:

@@ -9,11 +9,10 @@ import pandas as pd
 from torch import nn
 
 from lossprint.data.transforms import Preprocessing
+from lossprint.probing.network import Load
 from lossprint.runs.cache import file_key
 from lossprint.runs.record import RunRecord
 from lossprint.studies.columns import SKIPPED, empty, skipped
-
-Load = Callable[[], tuple[nn.Module, Preprocessing]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,9 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
 from lossprint.data.probe import ProbeSet
-from lossprint.data.transforms import Preprocessing
-from lossprint.probing import KeptNetwork, LoadedNetwork, Network, weights_key
+from lossprint.probing import KeptNetwork, LoadedNetwork, Network
 from lossprint.probing.network import Preprocess
 from lossprint.probing.settings import at_least, one_of
-from lossprint.runs.cache import content_key
 from lossprint.runs.tracker import Tracker
 from lossprint.saliency.distances import DISTANCES
 from lossprint.training.callbacks.trainer_tracker import TrainerTracker
@@ -148,12 +146,13 @@ class ProbeCallback(pl.Callback):
                 f"{type(self).__name__} needs the part of {type(pl_module).__name__} that makes "
                 "embeddings, e.g. embedder=lambda module: module.backbone"
             )
-        key = weights_key(model)
-        if not isinstance(self.preprocessing, Preprocessing):
-            # A run's folder has one preprocessing; elsewhere results depend on what it does.
-            key = content_key(key, self.preprocessing(self.probe.pixels(range(1))))
-        cache = self.folder / "analysis"
-        return LoadedNetwork(model, self.preprocessing, self.distance, cache, key)
+        return LoadedNetwork.of(
+            model,
+            self.preprocessing,
+            self.probe,
+            distance=self.distance,
+            cache=self.folder / "analysis",
+        )
 
     @staticmethod
     def _to_loggers(trainer: pl.Trainer, metrics: Mapping[str, float]) -> None:
