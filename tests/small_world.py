@@ -39,10 +39,14 @@ def write_world(root: Path, *, designs: int, per_design: int, seed: int = 0) -> 
 def overrides(root: Path) -> list[str]:
     """The command-line words that train on a world written to `root`/world and `root`/probe."""
     return [
+        "model=resnet18",
+        "model.pretrained=false",
         "data.render=null",
         f"data.source.root={root}/world",
         "data.source.test_classes=4",
         f"data.size={SIZE}",
+        f"probe.size={SIZE}",
+        "optimizer.lr=1e-3",
         "probe.render=null",
         "probe.limit=null",
         f"probe.folder={root}/probe",

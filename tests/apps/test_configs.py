@@ -66,16 +66,9 @@ def test_a_glob_over_losses_finds_nothing_but_losses():
             build.loss(config, 7)
 
 
-def test_a_loss_may_ask_for_a_rate_of_the_network_and_the_command_line_overrules_it():
-    rates = {
-        "loss=triplet": 1e-3,
-        "loss=fastap": 2e-4,
-        "loss=triplet +loss.network_lr=0.01": 0.01,
-        "loss=fastap optimizer.lr=0.1": 0.1,
-        "loss=fastap optimizer=rmsprop": checked("optimizer=rmsprop")["optimizer"]["lr"],
-    }
-    for words, rate in rates.items():
-        assert checked(*words.split())["optimizer"]["lr"] == rate, words
+def test_all_losses_train_the_network_at_the_same_rate():
+    names = [path.stem for path in (CONF / "loss").glob("*.yaml")]
+    assert len({str(checked(f"loss={name}")["optimizer"]) for name in names}) == 1
 
 
 def test_an_unknown_choice_names_the_valid_ones():

@@ -1,5 +1,6 @@
 """The main job from the configuration to the folder, on a world small enough for a test."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lossprint.apps.training import train
+from lossprint.apps.training import show_result, train
+from lossprint.metrics.geometry import embedding_geometry
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.record import load_record
+from lossprint.runs.summary import runs_summary
 from lossprint.training.callbacks.metrics_file import read_rows
 from tests.small_world import overrides
 
@@ -49,6 +52,10 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert content["metrics"].keys() >= {
         "test/map_at_r", "test/precision_at_1", "untrained/map_at_r", "val/map_at_r",
     }  # fmt: skip
+    rows = read_rows(record.metrics_file)
+    assert [row["step"] for row in rows] == [3, 6]
+    assert all(1 <= row["val/effective_rank"] <= 128 for row in rows)
+    assert all(0 <= row["val/mean_length"] <= 1 for row in rows)
     assert content["versions"]["torch"] == torch.__version__.split("+")[0]
     assert record.config()["num_classes"] == 9  # 16 designs − 4 test − 3 validation
     assert [row["epoch"] for row in read_rows(record.metrics_file)] == [0, 1]
@@ -56,10 +63,25 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert (record.folder / "gallery.png").exists()
     kept = load_file(record.test_embeddings_file)
     assert kept["embeddings"].shape == (24, 128)  # four designs of six images
+    shape = embedding_geometry(kept["embeddings"])
+    assert record.metrics["test/effective_rank"] == pytest.approx(shape.effective_rank, rel=1e-4)
+    assert content["collapsed"] is shape.collapsed
     metrics = retrieval_metrics(kept["embeddings"], kept["labels"])
     assert metrics["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
     assert "map_at_r" in text
     assert str(record.folder) in text.replace("\n", "")
+
+
+@pytest.mark.parametrize("collapsed", [True, False])
+def test_a_collapsed_run_says_so(finished, collapsed):
+    record = dataclasses.replace(finished[0], collapsed=collapsed)
+    console = Console(record=True, width=120, file=open(os.devnull, "w"))  # noqa: SIM115
+    with console.file:
+        show_result(record, console)
+        console.print(runs_summary([record]))
+    text = console.export_text()
+    assert ("collapsed: the embedding of the unseen classes uses" in text) is collapsed
+    assert ("finished" in text) is not collapsed
 
 
 def test_the_same_command_again_trains_nothing(finished, small_world):
@@ -78,13 +100,14 @@ def test_another_configuration_in_the_same_folder_is_refused(finished, small_wor
 
 def test_two_losses_start_from_the_same_weights_and_see_the_same_batches(finished, small_world):
     record, _ = finished
-    other, _ = run(small_world, "loss=arcface")
+    other, _ = run(small_world, "loss=arcface", "sweep=kept", "keep_checkpoints=true")
     for metric in ("map_at_r", "precision_at_1"):
         key = f"untrained/{metric}"
         assert other.metrics[key] == record.metrics[key]
     assert other.family == "classification"
-    best = torch.load(other.best_checkpoint, weights_only=True)["state_dict"]
+    best = torch.load(other.folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     assert "criterion.W" in best  # the loss's own weights are kept with the network's
+    assert not (record.folder / "checkpoints").exists()  # of a finished run nothing needs them
 
 
 def test_the_control_is_evaluated_and_not_trained(small_world):
@@ -152,7 +175,7 @@ def test_too_few_designs_are_refused_before_rendering(small_world):
         run(
             small_world,
             "sweep=bad",
-            "data.render={designs: 8, frames_per_design: 2, seed: 0}",
+            "data.render={designs: 8, frames_per_design: 2, size: 32, seed: 0}",
             f"data.source.root={small_world}/never",
         )
     assert not (small_world / "never").exists()
@@ -162,7 +185,7 @@ def test_too_few_designs_are_refused_before_rendering(small_world):
     ("render", "missing"),
     [
         ("null", r"none/samples\.csv is missing"),
-        ("{designs: 16, frames_per_design: 2, seed: 0}", r"weights\.pth"),
+        ("{designs: 16, frames_per_design: 2, size: 32, seed: 0}", r"weights\.pth"),
     ],
 )
 def test_files_are_looked_for_before_weights_and_weights_before_rendering(

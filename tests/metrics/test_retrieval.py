@@ -1,5 +1,7 @@
 """Retrieval metrics against a plain loop and against pytorch-metric-learning."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +64,39 @@ def test_perfect_clusters_score_one_and_blocks_do_not_matter(monkeypatch):
     embeddings = torch.eye(5)[labels]
     monkeypatch.setattr("lossprint.metrics.retrieval.BLOCK", 3)
     assert set(retrieval_metrics(embeddings, labels).values()) == {1.0}
+
+
+def test_equally_near_neighbours_count_as_in_the_mean_over_all_their_orders():
+    # Four places on a circle hold nine images: of every place some are of the query's class.
+    places = np.array([0, 0, 0, 0, 1, 1, 2, 3, 3])
+    labels = np.array([0, 1, 0, 1, 0, 2, 1, 2, 0])
+    angles = np.array([0.0, 1.0, 2.5, 3.2])[places]  # all pairs of places at other distances
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    expected = []
+    for order in permutations(range(4)):
+        for pair in permutations((4, 5)):
+            for other in permutations((7, 8)):
+                rows = [*order, *pair, 6, *other]
+                expected.append(by_hand(embeddings[rows], labels[rows], (1, 2, 4, 8)))
+    # `sorted` keeps rows at equal distances in their order, so the loop saw every order once.
+    mean = {name: np.mean([values[name] for values in expected]) for name in expected[0]}
+    found = retrieval_metrics(torch.tensor(embeddings), torch.tensor(labels))
+    assert found == pytest.approx(mean, abs=1e-9)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_collapsed_embedding_scores_chance_in_any_order_of_rows(ordered):
+    labels = torch.arange(6).repeat_interleave(5)
+    if not ordered:
+        labels = labels[torch.randperm(30, generator=torch.Generator().manual_seed(0))]
+    found = retrieval_metrics(torch.randn(1, 16).expand(30, 16), labels)
+    r, others = 4, 29
+    # Drawn at random: r_i = 1 in 4 of 29, and before it each of the other three in 28.
+    map_at_r = sum(r / others * (1 + (i - 1) * (r - 1) / (others - 1)) / i for i in range(1, r + 1))
+    assert found["precision_at_1"] == pytest.approx(r / others)
+    assert found["r_precision"] == pytest.approx(r / others)
+    assert found["map_at_r"] == pytest.approx(map_at_r / r)
+    assert found["recall_at_2"] == pytest.approx(1 - 25 / 29 * 24 / 28)
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,6 @@ def test_without_published_optimum() -> None:
         ("triplet", "loss.criterion.margin=nan", r"margin must be a finite number, not nan"),
         ("margin", "loss.criterion.learn_beta=3", r"learn_beta must be true or false, not 3"),
         ("arcface", "loss.optimizer.lr=-1", r"lr of 'arcface' must be a positive number, not -1"),
-        ("fastap", "loss.network_lr=0", r"network_lr of 'fastap' must be a positive number, not 0"),
         ("arcface", "loss.optimizer=null", r"'arcface' holds weights \(W\)"),
         ("triplet", "loss.distance=cosine", r"is 'cosine', but its criterion .* by 'lp'"),
         ("triplet", "loss.distance=L2", r"must be one of lp, lp_squared, .*not 'L2'"),

@@ -5,6 +5,8 @@ import math
 import pytest
 import torch
 
+from lossprint.models.backbones import Backbone
+from lossprint.models.embedder import Embedder
 from lossprint.training.optimizers import constant, parameter_groups, warmup_cosine
 
 
@@ -35,11 +37,13 @@ def test_a_warmup_of_all_steps_is_refused():
         rates(warmup_cosine, 5, warmup=1.0)
 
 
-def test_weights_of_a_loss_have_a_rate_of_their_own_and_are_not_decayed():
-    network, criterion = torch.nn.Linear(2, 2), torch.nn.Linear(3, 1)
-    optimizer = torch.optim.AdamW(parameter_groups(network, criterion, 0.5), lr=0.1)
-    first, second = optimizer.param_groups
-    assert (first["lr"], first["name"], len(first["params"])) == (0.1, "network", 2)
-    assert (second["lr"], second["weight_decay"], len(second["params"])) == (0.5, 0.0, 2)
-    assert len(parameter_groups(network, torch.nn.Identity(), None)) == 1
-    assert len(parameter_groups(network, None, None)) == 1
+def test_embedding_layer_and_the_weights_of_a_loss_have_rates_of_their_own():
+    embedder = Embedder(Backbone(torch.nn.Linear(2, 2, bias=False), 2), 3)
+    criterion = torch.nn.Linear(3, 1)
+    groups = parameter_groups(embedder, criterion, 0.5, embedding_lr=0.3)
+    backbone, embedding, loss = torch.optim.AdamW(groups, lr=0.1, weight_decay=0.2).param_groups
+    assert (backbone["lr"], backbone["name"], len(backbone["params"])) == (0.1, "backbone", 1)
+    assert (embedding["lr"], embedding["weight_decay"], len(embedding["params"])) == (0.3, 0.2, 2)
+    assert (loss["lr"], loss["weight_decay"], len(loss["params"])) == (0.5, 0.0, 2)
+    assert len(parameter_groups(embedder, torch.nn.Identity(), None, embedding_lr=0.3)) == 2
+    assert len(parameter_groups(embedder, None, None, embedding_lr=0.3)) == 2

@@ -59,6 +59,7 @@ from lossprint.training.module import MetricLearning
 # What a run's folder already says, or what changes nothing in its result.
 NOT_IN_SWEEP_NAME = (
     "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
+    "keep_checkpoints",
     "output_root", "data_root",
 )  # fmt: skip
 PARTLY_IN_SWEEP_NAME = ("loss", "data", "model")
@@ -167,7 +168,7 @@ def embedder(config: Mapping[str, Any]) -> Embedder:
     check_keys(
         "model.",
         model,
-        ["name", "pretrained", "embedding_size", "freeze_batchnorm", "weights"],
+        ["name", "pretrained", "embedding_size", "freeze_batchnorm", "weights", "weights_from"],
     )
     return build_embedder(**model, seed=config["seed"])
 
@@ -292,7 +293,7 @@ def partition(config: Mapping[str, Any]) -> Partition:
     if render is not None:
         count = render["designs"] * render["frames_per_design"]
         settings = {k: v for k, v in render.items() if k != "frames_per_design"}
-        ensure_set(data["source"]["root"], kind="world", count=count, size=data["size"], **settings)
+        ensure_set(data["source"]["root"], kind="world", count=count, **settings)
     return instantiate(data["source"])()
 
 
@@ -300,7 +301,7 @@ def probe_set(config: Mapping[str, Any]) -> ProbeSet:
     """The probe set, from the section `probe`; rendered first if it is a rendered one."""
     probe = config["probe"]
     if probe.get("render") is not None:
-        ensure_set(probe["folder"], kind="probe", size=probe["size"], **probe["render"])
+        ensure_set(probe["folder"], kind="probe", **probe["render"])
     properties = probe.get("properties") or {}
     check_keys("probe.properties.", properties, ("bins", "leave_out"))
     return read_probe_set(
@@ -363,11 +364,13 @@ def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> Metr
     """The LightningModule, from the sections `optimizer` and `schedule`, and trainer.compile."""
     if config["trainer"]["compile"]:
         network.compile()  # in place: its weights keep their names
+    optimizer = {k: v for k, v in config["optimizer"].items() if k != "embedding_lr_factor"}
     return MetricLearning(
         network,
         spec,
-        instantiate(config["optimizer"]),
+        instantiate(optimizer),
         instantiate(config["schedule"]),
+        embedding_lr=optimizer["lr"] * config["optimizer"]["embedding_lr_factor"],
         seed=config["seed"],
     )
 

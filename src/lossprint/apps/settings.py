@@ -36,6 +36,7 @@ class ModelSettings:
     embedding_size: int
     freeze_batchnorm: bool
     preprocessing: PreprocessingSettings
+    weights_from: str | None = None
 
 
 @dataclass
@@ -43,7 +44,6 @@ class DataSettings:
     """Images to train on, and how they are cut; `render` only where they are rendered."""
 
     name: str
-    pretrained: bool
     size: int
     short_side: int
     source: Section
@@ -99,6 +99,7 @@ class TrainingSettings:
     sweep: str
     force: bool
     analyze: bool
+    keep_checkpoints: bool
     callbacks: Section = field(default_factory=dict)
     experiment: Section | None = None
     num_classes: int | None = None

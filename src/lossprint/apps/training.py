@@ -19,7 +19,9 @@ from lossprint.apps import build
 from lossprint.apps.errors import exit_code, show_error
 from lossprint.apps.sweep import current_job
 from lossprint.files import whole_file
+from lossprint.metrics.geometry import embedding_geometry
 from lossprint.models.embedder import Embedder
+from lossprint.models.image_sizes import check_image_size
 from lossprint.runs.loggers import log_training_files, track_training
 from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
 from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
@@ -31,7 +33,9 @@ from lossprint.training.module import MetricLearning
 
 PROPERTY = "probe/nr_precision/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
-SHOWN = ("map_at_r", "r_precision", "precision_at_1", "recall_at_8")
+SHOWN = (
+    "map_at_r", "r_precision", "precision_at_1", "recall_at_8", "effective_rank", "mean_length",
+)  # fmt: skip
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -94,8 +98,11 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     # and rendering takes longest.
     if config["data"].get("render") is None:
         images, network = build.partition(config), build.embedder(config)
+        check_image_sizes(network, config)
     else:
-        network, images = build.embedder(config), build.partition(config)
+        network = build.embedder(config)
+        check_image_sizes(network, config)
+        images = build.partition(config)
     record = existing or RunRecord(
         folder=folder,
         loss=loss,
@@ -119,6 +126,12 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
         raise
     show_result(record, console)
     return record
+
+
+def check_image_sizes(network: Embedder, config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the network takes the images it is to train on and to be probed by."""
+    for section in ("data", "probe"):
+        check_image_size(network, config[section]["size"], where=f"{section}.size")
 
 
 def existing_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
@@ -187,8 +200,14 @@ def _train(
         tracker.log_images({"test/gallery": gallery})
         tracker.summarize(metrics)
         ended = time.perf_counter()
-        record = record.finish(metrics, {"prepare": prepared - started, "train": ended - prepared})
+        record = record.finish(
+            metrics,
+            {"prepare": prepared - started, "train": ended - prepared},
+            collapsed=embedding_geometry(module.test_embeddings).collapsed,
+        )
         log_training_files(tracker, record)
+    if not config["keep_checkpoints"]:
+        checkpoints.remove()
     return record
 
 
@@ -216,6 +235,13 @@ def show_result(record: RunRecord, console: Console) -> None:
     rows.sort(key=lambda row: -metrics[row[2]])
     if rows:
         _show_table("clusters by (NR-Prec)", rows, metrics, console)
+    if record.collapsed:
+        console.print(
+            "[bold yellow]collapsed:[/] the embedding of the unseen classes uses "
+            f"{metrics['test/effective_rank']:.1f} directions, its mean vector is "
+            f"{metrics['test/mean_length']:.2f} long (1: all images at one point). What it is "
+            "compared by says little; a lower optimizer.lr or other settings of the loss may help"
+        )
     for name, text in (
         ("run", str(record.folder)),
         ("weights", str(record.weights_file)),

@@ -1,12 +1,14 @@
 """Retrieval by nearest neighbours: P@1, R-Precision, MAP@R and recall at k."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize as l2_normalize
 
-BLOCK = 1024  # queries at once: bounds memory at BLOCK × N similarities
+BLOCK = 512  # queries at once: bounds memory at BLOCK × N similarities
+TIE = 1e-12  # of the largest squared length: what float64 arithmetic may hold apart
 
 
 def retrieval_metrics(
@@ -23,7 +25,9 @@ def retrieval_metrics(
     MAP@R = (Σ_{i ≤ R} r_i · P@i)/R with P@i = (Σ_{j ≤ i} r_j)/i, and recall at k is 1 if any of
     the first k neighbours matches (Musgrave et al., "A Metric Learning Reality Check", 2020, §3).
     Each is the mean over queries. Queries whose class has no other member have no right answer
-    and are left out. Neighbours at the same distance are in the order of `torch.topk`.
+    and are left out. Neighbours at the same distance have no order: every figure is its expectation
+    over all orders of theirs, so that rows may come in any order, and an embedding that sends all
+    images to one point scores chance.
 
     Args:
         embeddings: [N, D].
@@ -44,29 +48,86 @@ def retrieval_metrics(
         )
     if not torch.isfinite(embeddings).all():
         raise ValueError("embeddings are not finite")
-    labels = labels.to(embeddings.device)
-    points = l2_normalize(embeddings.float(), dim=1) if normalize else embeddings.float()
+    # Ties are told from near misses in float64, which not every accelerator has.
+    device = embeddings.device if embeddings.device.type == "cuda" else torch.device("cpu")
+    points, labels = embeddings.to(device).double(), labels.to(device)
+    if normalize:
+        points = l2_normalize(points, dim=1)
     squares = points.square().sum(dim=1)
+    tolerance = TIE * squares.max()
     _, classes, counts = labels.unique(return_inverse=True, return_counts=True)
     relevant = counts[classes] - 1  # [N] R of each query
     queries = torch.nonzero(relevant > 0).flatten()
     if not len(queries):
         raise ValueError("no class has two members, so there is nothing to retrieve")
     depth = min(max(int(relevant.max()), *ks), len(points) - 1)
-    ranks = torch.arange(1, depth + 1, device=points.device)
     sums = dict.fromkeys(("precision_at_1", "r_precision", "map_at_r"), 0.0)
     sums |= {f"recall_at_{k}": 0.0 for k in ks}
     for block in queries.split(BLOCK):
         similarity = 2 * points[block] @ points.T - squares  # −‖q − x‖² + ‖q‖²
         similarity[torch.arange(len(block)), block] = -torch.inf
-        neighbours = similarity.topk(depth, dim=1).indices
-        match = (labels[neighbours] == labels[block, None]).double()  # [B, depth]
-        found = match.cumsum(dim=1)
+        ranking = _ranking(similarity, labels == labels[block, None], depth, tolerance)
         r = relevant[block]
-        inside = ranks <= r[:, None]
-        sums["precision_at_1"] += match[:, 0].sum().item()
-        sums["r_precision"] += ((match * inside).sum(dim=1) / r).sum().item()
-        sums["map_at_r"] += ((match * inside * found / ranks).sum(dim=1) / r).sum().item()
+        inside = torch.arange(depth, device=device) < r[:, None]
+        sums["precision_at_1"] += ranking.match[:, 0].sum().item()
+        sums["r_precision"] += ((ranking.match * inside).sum(dim=1) / r).sum().item()
+        sums["map_at_r"] += ((ranking.precise_match * inside).sum(dim=1) / r).sum().item()
         for k in ks:
-            sums[f"recall_at_{k}"] += (found[:, min(k, depth) - 1] > 0).sum().item()
+            sums[f"recall_at_{k}"] += ranking.any_match[:, min(k, depth) - 1].sum().item()
     return {name: total / len(queries) for name, total in sums.items()}
+
+
+class _Ranking(NamedTuple):
+    """Expectations at each rank i, over all orders of equally near items; each [B, depth]."""
+
+    match: Tensor  # of r_i
+    precise_match: Tensor  # of r_i · P@i
+    any_match: Tensor  # that any of the first i matches
+
+
+def _ranking(similarity: Tensor, matches: Tensor, depth: int, tolerance: Tensor) -> _Ranking:
+    """Rank a gallery by similarity, down to `depth`.
+
+    At rank i in a group of m equally near items, c of which match, after C matches in nearer
+    groups and t items of the group: r_i = 1 with probability c/m, and then each of the t matches
+    with probability (c − 1)/(m − 1).
+
+    Args:
+        similarity: [B, N] float64.
+        matches: [B, N] bool.
+        depth: of the ranking, at most N.
+        tolerance: similarities this close are equal.
+    """
+    values, nearest = similarity.topk(depth, dim=1)
+    found = matches.gather(1, nearest).double().cumsum(dim=1)  # [B, depth]
+    ranks = torch.arange(depth, device=similarity.device)
+    apart = values[:, :-1] - values[:, 1:] > tolerance
+    edge = torch.ones_like(apart[:, :1])
+    starts = torch.where(torch.cat([edge, apart], dim=1), ranks, 0).cummax(dim=1).values
+    ends = torch.where(torch.cat([apart, edge], dim=1), ranks, depth)
+    ends = ends.flip(1).cummin(dim=1).values.flip(1)  # the last rank of the group, inclusive
+    before = torch.where(starts > 0, found.gather(1, (starts - 1).clamp(min=0)), 0.0)  # C
+    size, relevant = (ends - starts + 1).double(), found.gather(1, ends) - before  # m, c
+    # The group at the last rank may go on beyond it.
+    reached = similarity >= values[:, -1:] - tolerance
+    cut = ends == depth - 1
+    size = torch.where(cut, reached.sum(dim=1, keepdim=True) - starts, size)
+    relevant = torch.where(cut, (reached & matches).sum(dim=1, keepdim=True) - before, relevant)
+    match = relevant / size
+    earlier = (ranks - starts).double()  # t
+    hits = before + 1 + earlier * (relevant - 1) / (size - 1).clamp(min=1)
+    none = _none_drawn(size, relevant, earlier + 1)
+    any_match = torch.where(before > 0, 1.0, 1.0 - none)
+    return _Ranking(match, match * hits / (ranks + 1), any_match)
+
+
+def _none_drawn(size: Tensor, relevant: Tensor, drawn: Tensor) -> Tensor:
+    """Probability that none of `relevant` among `size` items is among `drawn` of them."""
+    others = size - relevant
+    logarithm = (
+        torch.lgamma(others + 1)
+        - torch.lgamma((others - drawn).clamp(min=0) + 1)
+        - torch.lgamma(size + 1)
+        + torch.lgamma(size - drawn + 1)
+    )
+    return torch.where(drawn > others, 0.0, logarithm.exp())

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from urllib.error import URLError
 
 import timm
@@ -18,7 +18,11 @@ from torchvision.models import VisionTransformer
 from lossprint.models.archives import read_state_dict
 from lossprint.models.bn_inception import WEIGHTS_URL, BNInception
 from lossprint.models.checkpoints import load_weights
+from lossprint.models.efficientnet_lite0 import TIMM_NAME, load_packaged
 from lossprint.models.key_maps import rename_keys
+
+WeightsFrom = Literal["package", "timm"]
+"""Where `efficientnet_lite0` takes its ImageNet weights."""
 
 _Loaded = TypeVar("_Loaded")
 
@@ -49,35 +53,49 @@ class Backbone(nn.Module):
 
 def backbone_names() -> list[str]:
     """Names that `build_backbone` knows, besides `timm:<name>`."""
-    return ["bn_inception", *torchvision.models.list_models(module=torchvision.models)]
+    return ["bn_inception", "efficientnet_lite0", *torchvision.models.list_models(module=torchvision.models)]
 
 
-def build_backbone(name: str, *, pretrained: bool, weights: Path | str | None = None) -> Backbone:
+def build_backbone(
+    name: str,
+    *,
+    pretrained: bool,
+    weights: Path | str | None = None,
+    weights_from: WeightsFrom | None = None,
+) -> Backbone:
     """Build a backbone by name.
 
     Args:
-        name: `bn_inception`, a torchvision classifier (`resnet18`, `vit_b_16`, …), or
-            `timm:<model>`, optionally with timm's tag of the weights
+        name: `efficientnet_lite0`, `bn_inception`, a torchvision classifier (`resnet18`,
+            `vit_b_16`, …), or `timm:<model>`, optionally with timm's tag of the weights
             (`timm:vit_small_patch14_dinov2.lvd142m`).
         pretrained: start from ImageNet weights (timm: from the named weights), downloaded once.
         weights: start from this state dict instead (safetensors or a plain torch archive), of the
             classifier or of the backbone alone; `pretrained` is then not looked at.
+        weights_from: of `efficientnet_lite0`, which has two sources of ImageNet weights: the
+            Python package that it comes with (None means that) or timm's download.
 
     Every backbone takes any image size its strides allow; vision transformers interpolate their
     position embedding.
 
     Raises:
-        ValueError: the name is unknown, or the weights do not fit.
-        FileNotFoundError: `weights` is missing, or pretrained weights cannot be downloaded; the
-            message says which file to put where.
+        ValueError: the name is unknown, the weights do not fit, or `weights_from` is given to a
+            backbone that has one source.
+        FileNotFoundError: `weights` is missing, or pretrained weights cannot be found or
+            downloaded; the message says which file to put where.
     """
     download = pretrained and weights is None
+    if weights_from is not None:
+        _check_weights_from(name, weights_from)
     if name.startswith(_TIMM):
         backbone = _from_timm(name.removeprefix(_TIMM), download=download)
         head: tuple[str, ...] = tuple(_timm_classifiers(backbone.network))
     elif name == "bn_inception":
         backbone = _bn_inception(download=download)
         head = ("last_linear.",)
+    elif name == "efficientnet_lite0":
+        backbone = _efficientnet_lite0(weights_from or "package", download=download)
+        head = ("classifier.",)
     elif name in backbone_names():
         backbone, head = _from_torchvision(name, download=download)
     else:
@@ -101,6 +119,26 @@ def _bn_inception(*, download: bool) -> Backbone:
         state = rename_keys(state, {"last_linear.": None})
         load_weights(network, state, source=WEIGHTS_URL)
     return Backbone(network, network.num_features)
+
+
+def _check_weights_from(name: str, weights_from: str) -> None:
+    if name != "efficientnet_lite0":
+        raise ValueError(
+            f"weights_from={weights_from!r} is for efficientnet_lite0, which has two sources of "
+            f"weights; {name} has one"
+        )
+    if weights_from not in get_args(WeightsFrom):
+        raise ValueError(f"weights_from={weights_from!r} is neither 'package' nor 'timm'")
+
+
+def _efficientnet_lite0(weights_from: WeightsFrom, *, download: bool) -> Backbone:
+    if weights_from == "timm":
+        return _from_timm(TIMM_NAME, download=download)
+    network = timm.create_model(TIMM_NAME, pretrained=False)
+    if download:
+        load_packaged(network)
+    network.reset_classifier(0)
+    return Backbone(network, int(network.num_features))
 
 
 def _from_torchvision(name: str, *, download: bool) -> tuple[Backbone, tuple[str, ...]]:

@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from lossprint.models.backbones import Backbone, build_backbone
+from lossprint.models.backbones import Backbone, WeightsFrom, build_backbone
 
 
 class Embedder(nn.Module):
@@ -59,6 +59,7 @@ def build_embedder(
     freeze_batchnorm: bool = False,
     seed: int,
     weights: Path | str | None = None,
+    weights_from: WeightsFrom | None = None,
 ) -> Embedder:
     """Build an embedder whose initial weights depend on `seed` alone.
 
@@ -66,7 +67,7 @@ def build_embedder(
     start from the same model and go on to draw the same batches.
 
     Args:
-        name, pretrained, weights: see `build_backbone`.
+        name, pretrained, weights, weights_from: see `build_backbone`.
         embedding_size, freeze_batchnorm: see `Embedder`.
         seed: of the initial weights; the linear layer is always random, pretrained or not.
 
@@ -76,7 +77,9 @@ def build_embedder(
     with torch.random.fork_rng(devices=[]):
         # Layers initialize on the CPU: the devices' generators need neither seed nor fork.
         torch.default_generator.manual_seed(seed)
-        backbone = build_backbone(name, pretrained=pretrained, weights=weights)
+        backbone = build_backbone(
+            name, pretrained=pretrained, weights=weights, weights_from=weights_from
+        )
         # A seed of its own: the linear layer is the same whether or not weights were loaded.
         torch.default_generator.manual_seed(seed)
         return Embedder(backbone, embedding_size, freeze_batchnorm=freeze_batchnorm)

@@ -32,6 +32,7 @@ IMMATERIAL = frozenset(
         "data_root",
         "force",
         "hydra",
+        "keep_checkpoints",
         "logger",
         "num_classes",  # the data tells, whose fingerprint is kept
         "output_root",

@@ -43,6 +43,8 @@ class RunRecord:
         data_fingerprint: of the images it was trained and tested on.
         status: "running", "finished" or "failed". A run that was killed is left as "running".
         error: of a failed run, e.g. "ValueError: …".
+        collapsed: whether the embedding of the unseen classes uses so few directions that comparing
+            it says little (`lossprint.metrics.EmbeddingGeometry`); None until it is known.
         metrics: final metrics by key, e.g. test/map_at_r. NaN is kept as null in the file.
         versions: of Python and the packages that shape the result.
         git_commit: of the source tree, "-dirty" appended where it was changed; None without one.
@@ -61,6 +63,7 @@ class RunRecord:
     data_fingerprint: str
     status: str = "running"
     error: str | None = None
+    collapsed: bool | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     git_commit: str | None = None
@@ -91,14 +94,6 @@ class RunRecord:
     @property
     def metrics_file(self) -> Path:
         return self.folder / "metrics.csv"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "best.ckpt"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.folder / "checkpoints" / "last.ckpt"
 
     @property
     def weights_file(self) -> Path:
@@ -134,11 +129,18 @@ class RunRecord:
             status="running", error=None, started=self.started or _now(), finished=None
         )
 
-    def finish(self, metrics: Mapping[str, float], durations: Mapping[str, float]) -> Self:
+    def finish(
+        self,
+        metrics: Mapping[str, float],
+        durations: Mapping[str, float],
+        *,
+        collapsed: bool | None = None,
+    ) -> Self:
         """Write that the run is complete, with its final metrics."""
         return self._rewritten(
             status="finished",
             error=None,
+            collapsed=collapsed,
             metrics={key: float(value) for key, value in metrics.items()},
             durations={key: float(value) for key, value in durations.items()},
             finished=_now(),

@@ -14,7 +14,7 @@ _COLUMNS = {
     "P@1": "test/precision_at_1",
     "untrained MAP@R": "untrained/map_at_r",
 }
-_STYLES = {"finished": "green", "failed": "bold red", "running": "yellow"}
+_STYLES = {"finished": "green", "failed": "bold red"}  # others: yellow
 _MISSING = "–"
 
 
@@ -36,12 +36,14 @@ def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> G
     table.add_column("time", justify="right")
     for record in records:
         status = "interrupted" if record.status == "running" else record.status
+        if record.collapsed:
+            status = "collapsed"
         metrics = [_metric(record, key) for key in _COLUMNS.values()]
         table.add_row(
             escape(record.loss),
             str(record.fold),
             str(record.seed),
-            f"[{_STYLES[record.status]}]{status}[/]",
+            f"[{_STYLES.get(status, 'yellow')}]{status}[/]",
             *metrics,
             duration_text(sum(record.durations.values())) if record.durations else _MISSING,
         )

@@ -151,8 +151,8 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         get_console().print(f"W&B: {run.url}", soft_wrap=True, highlight=False)
     exit_code = 1
     try:
-        run.define_metric("epoch")
-        run.define_metric("*", step_metric="epoch")
+        run.define_metric("step")  # of the optimizer, which epochs are only a number of
+        run.define_metric("*", step_metric="step")
         yield tracker
         exit_code = 0
     finally:

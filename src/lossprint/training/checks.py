@@ -49,6 +49,7 @@ def check_run(config: Mapping[str, Any]) -> None:
     check_whole_number("fold", config["fold"], 0, config["folds"] - 1)
     check_flag("force", config["force"])
     check_flag("analyze", config["analyze"])
+    check_flag("keep_checkpoints", config["keep_checkpoints"])
     sampler, trainer = config["sampler"], config["trainer"]
     check_keys("sampler.", sampler, ["classes_per_batch", "samples_per_class", "batches"])
     check_whole_number("sampler.classes_per_batch", sampler["classes_per_batch"], 1)
@@ -60,7 +61,8 @@ def check_run(config: Mapping[str, Any]) -> None:
     check_whole_number("trainer.max_epochs", trainer["max_epochs"], 1)
     check_whole_number("trainer.check_val_every_n_epoch", trainer["check_val_every_n_epoch"], 1)
     check_flag("trainer.compile", trainer["compile"])
-    check_number("optimizer.lr", config["optimizer"]["lr"], 0, open_below=True)
+    for name in ("lr", "embedding_lr_factor"):
+        check_number(f"optimizer.{name}", config["optimizer"].get(name), 0, open_below=True)
     check_whole_number("model.embedding_size", config["model"]["embedding_size"], 1)
     check_whole_number("data.size", config["data"]["size"], 16, 4096)
 

@@ -138,4 +138,5 @@ class ImageDataModule(pl.LightningDataModule):
             generator = torch.Generator().manual_seed(stream_seed(self.seed, "crops", step))
         sizes = torch.tensor([image.shape[:2] for image in batch.images])
         pixels = crop_and_resize(batch.images, view.draw(sizes, generator), view.size)
-        return self.preprocessing(pixels), batch.labels
+        images = self.preprocessing(pixels).contiguous(memory_format=torch.channels_last)
+        return images, batch.labels

@@ -1,5 +1,6 @@
 """One training from initial weights to the final test, continued where it was cut off."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ class Checkpoints:
     def last(self) -> Path:
         """Of the last whole epoch; an interrupted run continues from it."""
         return self.folder / "last.ckpt"
+
+    def remove(self) -> None:
+        """Remove the folder: a finished run needs none of them."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def callbacks(self) -> list[pl.Callback]:
         """Two callbacks, because one that keeps the best writes its `last` only beside a best."""

@@ -37,7 +37,7 @@ STUDY_LOSSES = (
 """The losses of the ICCV 2021 study, in its tables' order; those with published optima."""
 
 _REQUIRED_KEYS = ("name", "family", "distance", "criterion")
-_OPTIONAL_KEYS = ("miner", "batch", "optimizer", "network_lr", "published")
+_OPTIONAL_KEYS = ("miner", "batch", "optimizer", "published")
 
 
 @dataclass(frozen=True)
@@ -197,15 +197,12 @@ def check_loss_config(loss_config: Mapping[str, Any]) -> None:
         for key in optimizer:
             if key != "lr":
                 raise ValueError(f"loss.optimizer.{key} is unknown. Valid: lr.")
-        _check_rate("optimizer.lr", name, optimizer.get("lr"))
-    if "network_lr" in loss_config:
-        _check_rate("network_lr", name, loss_config["network_lr"])
-
-
-def _check_rate(key: str, name: str, rate: Any) -> None:
-    number = isinstance(rate, int | float) and not isinstance(rate, bool)
-    if not number or not (0 < rate < math.inf):
-        raise ValueError(f"loss.{key} of {name!r} must be a positive number, not {rate!r}.")
+        rate = optimizer.get("lr")
+        number = isinstance(rate, int | float) and not isinstance(rate, bool)
+        if not number or not (0 < rate < math.inf):
+            raise ValueError(
+                f"loss.optimizer.lr of {name!r} must be a positive number, not {rate!r}."
+            )
 
 
 def build_loss(

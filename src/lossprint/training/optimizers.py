@@ -7,16 +7,33 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from lossprint.models.embedder import Embedder
+
 
 def parameter_groups(
-    embedder: nn.Module, criterion: nn.Module | None, criterion_lr: float | None
+    embedder: Embedder,
+    criterion: nn.Module | None,
+    criterion_lr: float | None,
+    *,
+    embedding_lr: float,
 ) -> list[dict]:
-    """The network with the optimizer's settings; the loss's own weights with a rate of their own.
+    """Backbone, embedding layer and the loss's own weights, each with a learning rate.
 
-    A loss's weights (proxies, class weights, a learned beta) are not decayed: decay would pull on
-    margins that are defined against their scale.
+    The backbone has the optimizer's rate. A pretrained one is only to be adjusted, while the layer
+    into the embedding space starts at random: it has a rate of its own. A loss's weights (proxies,
+    class weights, a learned beta) are not decayed: decay would pull on margins that are defined
+    against their scale.
+
+    Args:
+        embedder: the network.
+        criterion: the loss; None for the control.
+        criterion_lr: of the loss's weights, if it has any.
+        embedding_lr: of the embedding layer.
     """
-    groups: list[dict] = [{"params": list(embedder.parameters()), "name": "network"}]
+    groups: list[dict] = [
+        {"params": list(embedder.backbone.parameters()), "name": "backbone"},
+        {"params": list(embedder.embedding.parameters()), "lr": embedding_lr, "name": "embedding"},
+    ]
     weights = [] if criterion is None else list(criterion.parameters())
     if weights:
         groups.append({"params": weights, "lr": criterion_lr, "weight_decay": 0.0, "name": "loss"})
