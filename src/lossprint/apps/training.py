@@ -129,7 +129,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
 
 
 def check_image_sizes(network: Embedder, config: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the network takes the images it is to train on and to be probed by."""
+    """Raise ValueError unless the network takes images of the sizes it is to see."""
     for section in ("data", "probe"):
         check_image_size(network, config[section]["size"], where=f"{section}.size")
 

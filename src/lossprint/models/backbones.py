@@ -53,7 +53,8 @@ class Backbone(nn.Module):
 
 def backbone_names() -> list[str]:
     """Names that `build_backbone` knows, besides `timm:<name>`."""
-    return ["bn_inception", "efficientnet_lite0", *torchvision.models.list_models(module=torchvision.models)]
+    own = ["bn_inception", "efficientnet_lite0"]
+    return [*own, *torchvision.models.list_models(module=torchvision.models)]
 
 
 def build_backbone(

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.metrics import normalized_r_precision
+from lossprint.models import Backbone, Embedder
 from lossprint.probing import (
     KeptNetwork,
     PropertySettings,
@@ -63,10 +64,11 @@ def probe() -> ProbeSet:
 def trained(folder: Path, callbacks: list[pl.Callback], epochs: int = 4):
     torch.manual_seed(0)
     module = MetricLearning(
-        nn.Sequential(nn.Flatten(), nn.Linear(108, 4)),
+        Embedder(Backbone(nn.Flatten(), 108), 4),
         LossSpec("triplet", "ranking", "lp", TripletMarginLoss()),
         lambda groups: torch.optim.SGD(groups, lr=0.1),
         constant,
+        embedding_lr=0.1,
         seed=0,
     )
     checkpoints = Checkpoints(folder / "checkpoints")
