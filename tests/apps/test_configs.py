@@ -43,7 +43,7 @@ def test_every_choice_composes_and_is_valid(choice):
     assert instantiate(config["data"]["train_view"], _convert_="all").size == config["data"]["size"]
     assert instantiate(config["data"]["eval_view"], _convert_="all").size == config["data"]["size"]
     weights = torch.nn.Parameter(torch.ones(2))
-    optimizer = instantiate(config["optimizer"])([weights])
+    optimizer = build.optimizer(config)([weights])
     schedule = instantiate(config["schedule"])(optimizer, 4)
     for _ in range(2):  # a warm-up may begin at a rate of 0
         weights.grad = torch.ones(2)

