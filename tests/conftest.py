@@ -4,10 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("WANDB_MODE", "offline")
 
 from tests.small_world import write_world
+
+# pytest --hypothesis-profile=nightly: fuzzes readers with as many damaged files each.
+settings.register_profile("nightly", max_examples=5_000, deadline=None)
 
 
 @pytest.fixture(scope="session")

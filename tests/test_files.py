@@ -1,11 +1,15 @@
 """Files appear whole on every system, and paths are those that were meant."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from lossprint.files import from_home, whole_file
+from lossprint.files import alone, from_home, remove_leftovers, whole_file
 
 
 def fsync_of_windows(descriptor: int) -> None:
@@ -54,3 +58,59 @@ def test_a_tilde_is_the_home_folder(
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("USERPROFILE", "/home/me")
     assert from_home(given) == meant
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*a\.csv'"),
+        whole_file(tmp_path / "a.csv"),
+    ):
+        raise OSError(28, "No space left on device")
+
+
+def test_leftovers_of_the_dead_are_removed_and_of_the_living_not(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname().replace(".", "_")
+    dead = tmp_path / f".a.{ended.pid}@{host}.png"
+    alive = tmp_path / f".a.{os.getpid()}@{host}.png"
+    elsewhere, old = tmp_path / ".a.1@other.png", tmp_path / ".b.1@other"
+    others = [tmp_path / ".hidden", tmp_path / "a@b.png", tmp_path / ".me@home.png"]
+    for path in (dead, alive, elsewhere, old, *others):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([alive, elsewhere, *others])
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from lossprint.files import alone
+with alone(sys.argv[1], "training a"):
+    Path(sys.argv[1], "begun").touch()
+    time.sleep(float(sys.argv[2]))
+    Path(sys.argv[1], "ended").touch()
+"""
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_second_waits_for_the_first_and_not_for_a_dead_one(
+    killed: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = [sys.executable, "-c", HOLD, str(tmp_path), "60" if killed else "1"]
+    first = subprocess.Popen(words)
+    while not (tmp_path / "begun").exists():
+        assert first.poll() is None
+        time.sleep(0.01)
+    if killed:
+        first.kill()
+        first.wait()
+    with alone(tmp_path, "training b"), alone(tmp_path, "training b again"):
+        assert (tmp_path / "ended").exists() is not killed
+        holder = (tmp_path / ".lock.holder").read_text()
+        assert holder == f"process {os.getpid()} on {socket.gethostname()}"
+    said = f"training b: waiting for process {first.pid} on {socket.gethostname()}"
+    assert (said in caplog.text) is not killed
+    assert not (tmp_path / ".lock.holder").exists()
+    first.wait()

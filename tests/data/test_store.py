@@ -1,5 +1,8 @@
 """The store holds what PIL decodes; it is built once, whole or absent."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -60,4 +63,43 @@ def test_an_undecodable_image_is_named_and_no_store_is_left(index, tmp_path):
     (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"cannot decode image .*1\.png"):
         open_store(tmp_path / "cache", index, None)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
+def damaged(content: str) -> str:
+    sizes = json.loads(content)["sizes"]
+    return json.dumps({"version": 2, "sizes": [*sizes[:-1], [sizes[-1][0] + 1, sizes[-1][1]]]})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[:-4],
+        lambda text: "[]",
+        lambda text: text.replace("20", "-20"),
+        lambda text: text.replace("20", "20.0"),
+        lambda text: text.replace("[20, 30],", ""),
+        lambda text: text.replace('"version": 2', '"version": 1'),
+        damaged,
+    ],
+)
+def test_a_damaged_header_is_named_and_the_store_built_anew(index, tmp_path, damage, caplog):
+    expected = open_store(tmp_path / "cache", index, None).pixels.clone()
+    (header,) = (tmp_path / "cache").glob("*.json")
+    header.write_text(damage(header.read_text()))
+    found = open_store(tmp_path / "cache", index, None)
+    assert torch.equal(found.pixels, expected)
+    assert header.stem in caplog.text
+
+
+def test_a_truncated_store_is_built_anew_and_leftovers_are_removed(index, tmp_path, caplog):
+    expected = open_store(tmp_path / "cache", index, None).pixels.clone()
+    (pixels,) = (tmp_path / "cache").glob("*.uint8")
+    os.truncate(pixels, 100)
+    leftover = tmp_path / "cache" / ".a.1@elsewhere.uint8"
+    leftover.touch()
+    os.utime(leftover, (0, 0))
+    assert torch.equal(open_store(tmp_path / "cache", index, None).pixels, expected)
+    assert f"{pixels} is damaged" in caplog.text
+    assert not leftover.exists()

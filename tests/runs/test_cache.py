@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lossprint.runs.cache import cache_file, content_key, file_key, load_or_compute
+from lossprint.runs.cache import cache_file, content_key, file_key, kept_file, load_or_compute
 
 
 def test_key_depends_on_content_alone() -> None:
@@ -69,7 +69,7 @@ def test_computed_once(tmp_path: Path) -> None:
     assert len(calls) == 1
     load_or_compute(tmp_path / "analysis", "maps", "other", compute)
     assert len(calls) == 2
-    assert sorted(path.name for path in (tmp_path / "analysis").iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "analysis").glob("[!.]*")) == [
         "maps-k.safetensors",
         "maps-other.safetensors",
     ]
@@ -92,4 +92,47 @@ def test_failure_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="out of memory"):
         load_or_compute(tmp_path, "maps", "k", fail)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "half", "empty"])
+def test_damage_is_said_and_computed_anew(damage: str, tmp_path: Path, caplog) -> None:
+    maps = torch.arange(12.0)
+    path = kept_file(tmp_path, "maps", "k", lambda: {"maps": maps})
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 4  # one bit of one number
+    path.write_bytes({"flipped": content, "half": content[:99], "empty": b""}[damage])
+    again = kept_file(tmp_path, "maps", "k", lambda: {"maps": maps})
+    assert again == path
+    assert torch.equal(load_or_compute(tmp_path, "maps", "k", dict)["maps"], maps)
+    assert f"{path} is" in caplog.text
+    assert "it is computed anew" in caplog.text
+
+
+SLOW = """
+import sys, time, torch
+from pathlib import Path
+from lossprint.runs.cache import load_or_compute
+def compute():
+    Path(sys.argv[1], f"computed-{sys.argv[2]}").touch()
+    time.sleep(1)
+    return {"a": torch.ones(2)}
+print(load_or_compute(sys.argv[1], "maps", "k", compute)["a"].sum().item())
+"""
+
+
+def test_two_processes_compute_it_once(tmp_path: Path) -> None:
+    pair = [
+        subprocess.Popen(
+            [sys.executable, "-c", SLOW, str(tmp_path), name], stdout=subprocess.PIPE, text=True
+        )
+        for name in "ab"
+    ]
+    assert [process.communicate()[0] for process in pair] == ["2.0\n", "2.0\n"]
+    assert len(list(tmp_path.glob("computed-*"))) == 1
+
+
+def test_files_have_the_permissions_of_any_other(tmp_path: Path) -> None:
+    path = kept_file(tmp_path, "maps", "k", lambda: {"maps": torch.ones(1)})
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -90,3 +90,21 @@ def test_no_sweep(tmp_path: Path) -> None:
     add(tmp_path / "outputs", "first", "triplet", 0, 0, end="running")
     with pytest.raises(FileNotFoundError, match=r"unfinished: triplet-fold0-seed0"):
         newest_sweep(tmp_path / "outputs")
+
+
+def test_a_damaged_record_is_named_and_left_out(tmp_path: Path, caplog) -> None:
+    add(tmp_path, "first", "triplet", 0, 0)
+    add(tmp_path, "first", "triplet", 1, 0)
+    (tmp_path / "first" / "triplet" / "fold1-seed0" / "run.json").write_text('{"loss"')
+    assert names(find_runs(tmp_path, "first")) == ["first/triplet-fold0-seed0"]
+    assert "fold1-seed0/run.json is not a run's record" in caplog.text
+    assert newest_sweep(tmp_path).name == "first"
+
+
+@pytest.mark.parametrize("name", ["a[1]", 'a"b', "a[/b]", "a*", "ü ñ"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    add(tmp_path / name, "first", "triplet", 0, 0)
+    add(tmp_path / name, "second", "triplet", 0, 0)
+    assert len(find_runs(tmp_path / name, "first")) == 1
+    assert len(find_runs(tmp_path, name)) == 2
+    assert len(find_runs(tmp_path, str((tmp_path / name / "first").resolve()))) == 1

@@ -319,6 +319,59 @@ def test_fetched_run_does_not_replace_another_of_its_name(tmp_path: Path) -> Non
     assert load_record(mine.folder).metrics == {"test/map_at_r": 0.1}
 
 
+def rewrite(folder: Path, **changes: object) -> None:
+    content = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(content | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "group"),
+    [
+        ({"loss": "../../../evil"}, "first"),
+        ({"loss": "/tmp/evil"}, "first"),
+        ({"fold": "../../../evil"}, "first"),
+        ({"seed": "0/../../../evil"}, "first"),
+        ({"loss": ".."}, "first"),
+        ({}, "../../evil"),
+        ({}, "/tmp/evil"),
+        ({}, ".."),
+    ],
+)
+def test_a_fetched_run_lies_below_the_outputs(
+    tmp_path: Path, changes: dict, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = begin(tmp_path / "there").finish({}, {})
+    rewrite(theirs.folder, **changes)
+    api = FakeApi({"a/b/c": [FakeArtifact(theirs.folder, "2026")]})
+    run = api.run("a/b/c")
+    run.group = group
+    monkeypatch.setattr(api, "run", lambda path: run)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"must be a plain name|not a whole number"):
+        fetch_run("a/b/c", tmp_path / "a" / "b" / "c", api=api)
+    assert not [p for p in tmp_path.rglob("run.json") if p not in before]
+    assert not Path("/tmp/evil").exists()
+
+
+def test_of_an_artifact_only_a_runs_files_are_kept(tmp_path: Path) -> None:
+    theirs = begin(tmp_path / "there").finish({}, {})
+    (theirs.folder / "timm.py").write_text("raise SystemExit")
+    api = FakeApi({"a/b/c": [FakeArtifact(theirs.folder, "2026")]})
+    fetched = fetch_run("a/b/c", tmp_path / "here", api=api)
+    assert {path.name for path in fetched.folder.iterdir()} <= {
+        "run.json", "config.yaml", "metrics.csv", "weights.safetensors",
+    }  # fmt: skip
+
+
+def test_without_a_network_it_is_said_in_a_line(tmp_path: Path) -> None:
+    class Unreachable:
+        def run(self, path: str) -> Any:
+            raise CommError("no route\nto host")
+
+    with pytest.raises(ConnectionError, match=r"a/b/c cannot be fetched \(no route to host\)"):
+        fetch_run("a/b/c", tmp_path, api=Unreachable())
+
+
 def test_runs_without_files_cannot_be_fetched(tmp_path: Path) -> None:
     api = FakeApi({"a/b/c": []})
     with pytest.raises(ValueError, match=r"run a/b/c holds no artifact of type 'run'"):

@@ -31,7 +31,7 @@ from lossprint.files import from_home
 from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.models.native import native_input
 from lossprint.probing.network import fastest_device
-from lossprint.rendering.dataset import ensure_set
+from lossprint.rendering.dataset import complete, ensure_set
 from lossprint.runs.imported import import_reality_check
 from lossprint.runs.imported_checkpoint import (
     Checkpoint,
@@ -42,10 +42,10 @@ from lossprint.runs.load import load_run
 from lossprint.runs.loggers import check_logger
 from lossprint.runs.record import RunRecord
 from lossprint.runs.zoo import zoo_checkpoints
+from lossprint.training.checkpoints import Checkpoints
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
 from lossprint.training.datamodule import ImageDataModule, Split
-from lossprint.training.fit import Checkpoints
 from lossprint.training.losses import (
     BatchDemands,
     LossSpec,
@@ -290,12 +290,24 @@ def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
 def partition(config: Mapping[str, Any]) -> Partition:
     """The data set's index, from the section `data`; rendered first if it is a rendered one."""
     data = config["data"]
-    render = data.get("render")
-    if render is not None:
-        count = render["designs"] * render["frames_per_design"]
-        settings = {k: v for k, v in render.items() if k != "frames_per_design"}
-        ensure_set(data["source"]["root"], kind="world", count=count, **settings)
+    if data.get("render") is not None:
+        ensure_set(data["source"]["root"], **_world(data))
     return instantiate(data["source"])()
+
+
+def partition_there(config: Mapping[str, Any]) -> Partition | None:
+    """The data set's index as `partition` gives it; None if it would have to be rendered first."""
+    data = config["data"]
+    if data.get("render") is not None and not complete(data["source"]["root"], **_world(data)):
+        return None
+    return instantiate(data["source"])()
+
+
+def _world(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rendered training world is."""
+    render = dict(data["render"])
+    count = render["designs"] * render.pop("frames_per_design")
+    return {"kind": "world", "count": count, **render}
 
 
 def probe_set(config: Mapping[str, Any]) -> ProbeSet:
@@ -396,8 +408,10 @@ def trainer(
     if arguments["precision"] == "auto":
         bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         arguments["precision"] = "bf16-mixed" if bf16 else "32-true"
+    plugins = arguments.pop("plugins", None) or []
     return pl.Trainer(
         **arguments,
+        plugins=[*plugins, *checkpoints.plugins()],
         callbacks=[*run_callbacks, *checkpoints.callbacks()],
         logger=False,  # MetricsFile writes metrics to the run's folder and the tracker
         num_sanity_val_steps=0,

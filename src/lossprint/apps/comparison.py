@@ -21,7 +21,7 @@ from lossprint.apps.trust import check_trusted
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.report import Report, write_report
 from lossprint.runs.loggers import open_tracker
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import RunRecord, check_plain_name
 from lossprint.runs.tracker import TrackedRun
 from lossprint.studies.analysis import analyse
 from lossprint.studies.settings import StudySettings
@@ -72,11 +72,13 @@ def compare(
     )
     inputs = comparison_inputs(records, config, intervention_scenes=settings.intervention_scenes)
     for _, row in inputs.left_out.iterrows():
-        console.print(f"[yellow]left out:[/] {row['run']}: {escape(row['reason'])}", soft_wrap=True)
+        text = f"{row['run']}: {row['reason']}"
+        console.print(f"[yellow]left out:[/] {escape(text)}", soft_wrap=True)
     for warning in inputs.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}", soft_wrap=True)
     runs, sections = inputs.runs, [piece.section for piece in evidence]
     name = config["name"] or comparison_name(runs)
+    check_plain_name("name", name)
     folder = Path(config["output_root"]) / "analysis" / name
     tracked = TrackedRun(
         folder=folder,

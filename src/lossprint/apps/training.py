@@ -1,38 +1,57 @@
 """One run of an experiment: found finished, continued or trained, and written to its folder."""
 
 import logging
+import shutil
 import sys
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
 from PIL import Image
+from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
-from safetensors.torch import save_file
 
 from lossprint.apps import build
 from lossprint.apps.errors import exit_code, show_error
 from lossprint.apps.sweep import current_job
-from lossprint.files import whole_file
+from lossprint.data.index import Partition
+from lossprint.files import alone, remove_leftovers, whole_file
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.models.embedder import Embedder
 from lossprint.models.image_sizes import check_image_size
 from lossprint.runs.loggers import log_training_files, track_training
-from lossprint.runs.provenance import differences, git_commit, immaterial, package_versions
-from lossprint.runs.record import RunRecord, check_writable, load_record, run_folder
+from lossprint.runs.provenance import (
+    differences,
+    git_commit,
+    immaterial,
+    package_versions,
+    run_key,
+)
+from lossprint.runs.record import RECORD_FILE, RunRecord, check_writable, load_record, run_folder
+from lossprint.tensor_files import save_tensors
 from lossprint.training.callbacks.metrics_file import EpochMetrics
+from lossprint.training.checkpoints import Checkpoints
 from lossprint.training.datamodule import ImageDataModule
-from lossprint.training.fit import Checkpoints, Interrupted, fit_and_test
+from lossprint.training.fit import Interrupted, fit_and_test
 from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick_queries
 from lossprint.training.module import MetricLearning
 
 PROPERTY = "probe/nr_precision/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
+STATES_KEPT = 5 * 3
+"""A run's weights and four checkpoints, each of weights and two states of an optimizer, rounded up:
+so many times the size of the network a training needs room for."""
+REPLACED = (
+    *("checkpoints", "analysis", "saliency", "config.yaml", "metrics.csv", "weights.safetensors"),
+    *("test_embeddings.safetensors", "gallery.png", "saliency.png", "probe_properties.csv"),
+)
+"""What a run's folder holds beside its record, to be removed when the run is replaced."""
 SHOWN = (
     "map_at_r", "r_precision", "precision_at_1", "recall_at_8", "effective_rank", "mean_length",
 )  # fmt: skip
@@ -83,29 +102,59 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
     """
     quiet_libraries()
     config = build.checked(composed, multirun=multirun)
-    loss = config["loss"]["name"]
     folder = run_folder(
-        config["output_root"], config["sweep"], loss, config["fold"], config["seed"]
+        config["output_root"],
+        config["sweep"],
+        config["loss"]["name"],
+        config["fold"],
+        config["seed"],
     )
-    existing = existing_run(folder, config)
-    if existing is not None and existing.status == "finished":
-        console.print(f"[green]{existing.name} is finished already[/]; force=true trains it again")
-        show_result(existing, console)
-        return existing
-    check_writable(folder, required_bytes=500_000_000)
+    images = build.partition_there(config)
+    existing = existing_run(folder, config, images)
+    if existing is None or existing.status != "finished":
+        check_writable(folder)
+        with _alone(folder):
+            # Another process may have trained it meanwhile.
+            existing = existing_run(folder, config, images)
+            if existing is None or existing.status != "finished":
+                return _trained(config, folder, existing, images, console)
+    console.print(f"[green]{existing.name} is finished already[/]; force=true trains it again")
+    show_result(existing, console)
+    return existing
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Of several processes that train one run together, the first one holds its folder."""
+    if getattr(rank_zero_only, "rank", 0):  # set by Lightning, on the function
+        return nullcontext()
+    return alone(folder, f"training {folder}")
+
+
+def _trained(
+    config: dict[str, Any],
+    folder: Path,
+    existing: RunRecord | None,
+    images: Partition | None,
+    console: Console,
+) -> RunRecord:
+    """The run, trained: `existing` is continued, anything else in the folder replaced."""
     started = time.perf_counter()
-    # First what fails soonest: files are looked for in no time, weights may have to be downloaded,
-    # and rendering takes longest.
-    if config["data"].get("render") is None:
-        images, network = build.partition(config), build.embedder(config)
-        check_image_sizes(network, config)
-    else:
-        network = build.embedder(config)
-        check_image_sizes(network, config)
-        images = build.partition(config)
+    # What fails soonest comes first: files were looked for in no time, weights may have to be
+    # downloaded, and rendering takes longest.
+    network = build.embedder(config)
+    check_image_sizes(network, config)
+    images = images or build.partition(config)
+    size = sum(value.nbytes for value in network.state_dict().values())
+    check_writable(folder, required_bytes=STATES_KEPT * size)
+    for place in (folder, folder / "checkpoints", folder / "analysis"):
+        remove_leftovers(place)
+    if existing is None and (config["force"] or (folder / RECORD_FILE).exists()):
+        clear_run(folder)
+    if existing is not None:
+        check_same_images(existing, images)
     record = existing or RunRecord(
         folder=folder,
-        loss=loss,
+        loss=config["loss"]["name"],
         family=config["loss"]["family"],
         distance=config["loss"]["distance"],
         fold=config["fold"],
@@ -134,30 +183,68 @@ def check_image_sizes(network: Embedder, config: Mapping[str, Any]) -> None:
         check_image_size(network, config[section]["size"], where=f"{section}.size")
 
 
-def existing_run(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
-    """The run that a folder holds, if it is one of the same configuration.
+def existing_run(
+    folder: Path, config: Mapping[str, Any], images: Partition | None
+) -> RunRecord | None:
+    """The run that a folder holds, if it is one of the same configuration and images.
 
-    With `force` an earlier run's record and checkpoints are removed, whatever they were; so are
-    those of a run that failed under another configuration.
+    Images that are not there yet are going to be rendered as the configuration says. None where
+    there is no run, or one that is to be replaced: with `force` whatever it is, else one that
+    failed under another configuration or on other images. Nothing is changed.
 
     Raises:
-        ValueError: it was started with another configuration; the message says what differs.
+        ValueError: it was started with another configuration or other images, and the message says
+            what differs; or its record is damaged.
     """
-    if not (folder / "run.json").exists():
+    if config["force"] or not (folder / RECORD_FILE).exists():
         return None
-    record = load_record(folder)
-    changed = differences(record.config(), config, ignore=immaterial(config))
-    if config["force"] or (changed and record.status == "failed"):
-        for path in (folder / "run.json", *(folder / "checkpoints").glob("*.ckpt")):
-            path.unlink()
-        record.metrics_file.unlink(missing_ok=True)
+    try:
+        record = load_record(folder)
+        before = record.config()
+    except (ValueError, FileNotFoundError) as error:
+        raise ValueError(f"{error}; force=true replaces the run") from error
+    changed = differences(before, config, ignore=immaterial(config))
+    if changed and record.status == "failed":
         return None
     if changed:
         raise ValueError(
             f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). "
             "Choose another folder with sweep=…, or force=true to replace the run"
         )
+    if images is not None:
+        if record.status == "failed" and record.data_fingerprint != images.fingerprint():
+            return None
+        check_same_images(record, images)
     return record
+
+
+def check_same_images(record: RunRecord, images: Partition) -> None:
+    """Raise unless a run was begun on these images.
+
+    Raises:
+        ValueError: it was begun on others.
+    """
+    found = images.fingerprint()
+    if record.data_fingerprint != found:
+        raise ValueError(
+            f"{record.folder} holds a run on other images than those of "
+            f"{images.development.root} (fingerprints {record.data_fingerprint}, {found}). "
+            "Choose another folder with sweep=…, or force=true to replace the run"
+        )
+
+
+def clear_run(folder: Path) -> None:
+    """Remove what a training and its analysis left in a run's folder, its record first.
+
+    What is left where this is cut off belongs to no run then, and checkpoints know theirs.
+    """
+    (folder / RECORD_FILE).unlink(missing_ok=True)
+    for name in REPLACED:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _train(
@@ -173,7 +260,9 @@ def _train(
         console.print(f"[yellow]note:[/] {note}")
     probe = build.probe_set(config)
     module = build.module(config, network, spec)
-    checkpoints = Checkpoints(record.folder / "checkpoints")
+    checkpoints = Checkpoints(
+        record.folder / "checkpoints", run=run_key(config, record.data_fingerprint)
+    )
     prepared = time.perf_counter()
     record = record.begin(config)
     with track_training(record, config["logger"], config) as tracker:
@@ -206,15 +295,16 @@ def _train(
             collapsed=embedding_geometry(module.test_embeddings).collapsed,
         )
         log_training_files(tracker, record)
-    if not config["keep_checkpoints"]:
+    if config["keep_checkpoints"]:
+        checkpoints.remove_earlier()
+    else:
         checkpoints.remove()
     return record
 
 
 def save_test_embeddings(module: MetricLearning, path: Path) -> None:
     """`embeddings` [N, D] and `labels` [N] of the test, for metrics of several folds together."""
-    with whole_file(path) as temporary:
-        save_file({"embeddings": module.test_embeddings, "labels": module.test_labels}, temporary)
+    save_tensors({"embeddings": module.test_embeddings, "labels": module.test_labels}, path)
 
 
 def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:

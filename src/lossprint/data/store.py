@@ -16,11 +16,12 @@ from torch import Tensor
 
 from lossprint.data.decoding import decode_image, resized
 from lossprint.data.index import ImageIndex
-from lossprint.files import whole_file
+from lossprint.files import alone, remove_leftovers, whole_file
 
 log = logging.getLogger(__name__)
 
 STORE_VERSION = 2
+LONGEST_SIDE = 1_000_000  # pixels: a longer one is a damaged header
 BLOCK = 256  # images decoded at once: bounds the memory of a build
 
 
@@ -59,8 +60,8 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
     """The store of `index` at one size under `folder`; built when it is not there yet.
 
     It is keyed by the images' names and bytes and by `short_side`, so a changed data set gets a
-    store of its own, and copies of one share it. The file appears whole or not at all; processes
-    that build the same one at the same time write the same bytes.
+    store of its own, and copies of one share it. The file appears whole or not at all, is built by
+    one process while others wait for it, and built anew where it is damaged.
 
     Raises:
         ValueError: an image cannot be decoded (its path is named).
@@ -69,21 +70,59 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
         f"{STORE_VERSION} {index.fingerprint()} {short_side}".encode()
     ).hexdigest()[:16]
     data_path, header_path = folder / f"{key}.uint8", folder / f"{key}.json"
-    if not header_path.exists():
-        _build(index.paths(), short_side, data_path, header_path)
-    header = json.loads(header_path.read_text())
-    sizes = torch.tensor(header["sizes"], dtype=torch.int64).view(-1, 2)
-    lengths = sizes.prod(dim=1) * 3
+    store = _mapped(data_path, header_path, len(index))
+    if store is None:
+        with alone(folder, f"decoding images into {folder}", name=f".{key}.lock"):
+            store = _mapped(data_path, header_path, len(index))  # another process may have built it
+            if store is None:
+                remove_leftovers(folder)
+                _build(index.paths(), short_side, data_path, header_path)
+                store = _mapped(data_path, header_path, len(index))
+    if store is None:
+        raise OSError(f"{data_path} cannot be read though it was just written")
+    return store
+
+
+def _mapped(data_path: Path, header_path: Path, count: int) -> ImageStore | None:
+    """The store of two files; None where they are not there, or, with a word, damaged."""
+    try:
+        sizes = read_header(header_path)
+        if len(sizes) != count:
+            raise ValueError(f"{header_path} is damaged: {len(sizes)} sizes, {count} images")
+        lengths = sizes.prod(dim=1) * 3
+        found, expected = data_path.stat().st_size, int(lengths.sum())
+        if found != expected:
+            raise ValueError(f"{data_path} is damaged: {found} bytes, its header says {expected}")
+        # Copy-on-write keeps the file unharmed and gives torch the writable buffer it asks for.
+        mapped = np.memmap(data_path, dtype=np.uint8, mode="c")
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        log.warning("%s; the images are decoded anew", error)
+        return None
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)[:-1]])
-    expected = int(lengths.sum())
-    if data_path.stat().st_size != expected:
-        raise ValueError(
-            f"{data_path} holds {data_path.stat().st_size} bytes, its header says {expected}; "
-            "delete both and run again"
-        )
-    # Copy-on-write keeps the file unharmed and gives torch the writable buffer it asks for.
-    mapped = np.memmap(data_path, dtype=np.uint8, mode="c")
     return ImageStore(torch.from_numpy(mapped), offsets, sizes)
+
+
+def read_header(path: Path) -> Tensor:
+    """Read the heights and widths of a store's images, [N, 2] int64.
+
+    Raises:
+        FileNotFoundError: there is no header.
+        ValueError: it is damaged; names the file.
+    """
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        if header["version"] != STORE_VERSION:
+            raise ValueError(f"its version is {header['version']!r}, not {STORE_VERSION}")
+        sizes = header["sizes"]
+        for size in sizes:
+            height, width = size
+            if not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in (height, width)):
+                raise ValueError(f"{size!r} is no height and width")
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return torch.tensor(sizes, dtype=torch.int64).view(-1, 2)
 
 
 def _build(paths: list[Path], short_side: int | None, data_path: Path, header_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from lossprint.tensor_files import load_tensors
 
 # Names under which training frameworks put the weights, the likeliest first.
 _PARTS = (
@@ -93,11 +93,9 @@ def read_archive(path: Path | str) -> Archive:
         raise FileNotFoundError(f"no weights file at {path}")
     if path.suffix == ".safetensors":
         try:
-            return Archive(path, {"": load_file(path)})
-        except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-            raise ValueError(
-                f"{path} is not a readable safetensors file: {error}; copy it anew"
-            ) from error
+            return Archive(path, {"": load_tensors(path)})
+        except ValueError as error:
+            raise ValueError(f"{error}; copy it anew") from error
     content = _load(path)
     parts: dict[str, State] = {}
     others: list[str] = []

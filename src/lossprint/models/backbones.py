@@ -135,7 +135,7 @@ def _check_weights_from(name: str, weights_from: str) -> None:
 def _efficientnet_lite0(weights_from: WeightsFrom, *, download: bool) -> Backbone:
     if weights_from == "timm":
         return _from_timm(TIMM_NAME, download=download)
-    network = timm.create_model(TIMM_NAME, pretrained=False)
+    network: Any = timm.create_model(TIMM_NAME, pretrained=False)
     if download:
         load_packaged(network)
     network.reset_classifier(0)

@@ -6,11 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lossprint.files import whole_file
+from lossprint.tensor_files import load_tensors, save_tensors
 
 ImagesDone = Callable[[int], None]
 """Told how many images are done."""
@@ -89,8 +87,7 @@ def embed_in_parts(
                 ),
                 progress=lambda done, before=start: progress(before + done),  # type: ignore[misc]
             )
-            with whole_file(path) as temporary:
-                save_file({"embeddings": part}, temporary)
+            save_tensors({"embeddings": part}, path)
         else:
             progress(rows.stop)
         found.append(part)
@@ -100,11 +97,9 @@ def embed_in_parts(
 
 
 def _read_part(path: Path) -> Tensor | None:
-    if not path.is_file():
-        return None
     try:
-        return load_file(path)["embeddings"]
-    except SafetensorError:  # damaged, e.g. by a full disk
+        return load_tensors(path)["embeddings"]
+    except (FileNotFoundError, ValueError, KeyError):  # damaged, e.g. by a full disk
         return None
 
 

@@ -17,11 +17,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lossprint.files import alone, remove_leftovers
 from lossprint.rendering.backend import Backend, MitsubaBackend
 from lossprint.rendering.frame_files import (
+    IMAGES,
+    MASKS,
     is_frame_whole,
     missing_frames,
-    remove_leftovers,
     write_frame,
 )
 from lossprint.rendering.noise import PILOT_SCENES, run_pilot
@@ -104,6 +106,7 @@ def render_set(
 
     The pixels of a frame depend on `what` and the variant alone: not on the number of frames,
     workers or shards, nor on interruptions. Files that are cut off or corrupt are rendered again.
+    Of two processes that render the same set, or the same part of it, the second waits.
 
     Args:
         folder: is made if need be.
@@ -125,12 +128,29 @@ def render_set(
     if workers is not None:
         check_whole_number("workers", workers, 0)
     backend, shard = backend or MitsubaBackend(), shard or Shard()
+    _held(folder, specification)  # another set is told before anything is written into its folder
+    part = "" if shard == Shard() else f", part {shard},"
+    with alone(folder, f"rendering {folder}{part}", name=f".{shard.number}of{shard.of}.lock"):
+        return _render_lacking(folder, specification, shard, workers, variant, progress, backend)
+
+
+def _render_lacking(
+    folder: Path,
+    specification: SetSpecification,
+    shard: Shard,
+    workers: int | None,
+    variant: str,
+    progress: bool,
+    backend: Backend,
+) -> RenderReport:
     held = _held(folder, specification)
     scenes, interventions = specification.scenes()
     share = shard.frames(len(scenes))
     missing = missing_frames(folder, share, specification.size, thorough=True)
     if missing or held is None:
-        held = _begin(folder, specification, held, variant, workers, backend)
+        with alone(folder, f"beginning {folder}", name=".begin.lock"):
+            held = _held(folder, specification)  # another part may have begun it meanwhile
+            held = _begin(folder, specification, held, variant, workers, backend)
         for _ in render_scenes(
             [scenes[frame] for frame in missing],
             specification,
@@ -149,7 +169,8 @@ def render_set(
             if specification.interventions:
                 write_interventions(folder, interventions, specification.design_names)
             write_samples(folder, scenes, specification.design_names)
-        remove_leftovers(folder)
+        for place in (folder, folder / IMAGES, folder / MASKS):
+            remove_leftovers(place)
     return RenderReport(folder, len(scenes), len(missing), absent, held["samples"], held["variant"])
 
 
@@ -195,10 +216,9 @@ def _begin(
         samples = _find_samples(
             specification, specification.noise_db, maker, workers=0 if workers == 0 else 1
         )
-    store(folder, {**specification.identity(), "samples": samples, "variant": variant})
-    held = _held(folder, specification)  # of processes that begin at once, all follow the last
-    assert held is not None
-    return held
+    begun = {**specification.identity(), "samples": samples, "variant": variant}
+    store(folder, begun)
+    return begun
 
 
 def _find_samples(

@@ -1,7 +1,6 @@
 """The files of a frame: images/<frame>.png and masks/<frame>.png, and whether they are whole."""
 
 import struct
-import time
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,6 @@ IMAGES, MASKS = "images", "masks"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TRAILER = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _GREY, _COLOUR = 0, 2  # PNG colour types
-_SECONDS_A_WRITER_MAY_TAKE = 60.0
 
 
 def image_path(folder: Path, frame: int) -> Path:
@@ -48,18 +46,6 @@ def is_frame_whole(folder: Path, frame: int, size: int, *, thorough: bool = Fals
     return _is_png(image_path(folder, frame), size, _COLOUR, thorough) and _is_png(
         mask_path(folder, frame), size, _GREY, thorough
     )
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of writers that were killed; those still at work are younger."""
-    oldest = time.time() - _SECONDS_A_WRITER_MAY_TAKE
-    for name in (IMAGES, MASKS):
-        for path in (folder / name).glob(".*.png"):
-            try:
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
-            except FileNotFoundError:
-                continue  # its writer was at work after all
 
 
 def _is_png(path: Path, size: int, colour: int, thorough: bool) -> bool:

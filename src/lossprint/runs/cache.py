@@ -1,16 +1,18 @@
 """Results cached by content: computed once for the same weights, images and parameters."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lossprint.files import whole_file
+from lossprint.files import alone
+from lossprint.tensor_files import load_tensors, save_tensors
+
+log = logging.getLogger(__name__)
 
 KEY_LENGTH = 16  # hexadecimal digits, 64 bits
 
@@ -94,7 +96,7 @@ def load_or_compute(
     Returns:
         Tensors by name, on the CPU.
     """
-    return load_file(kept_file(folder, kind, key, compute))
+    return load_tensors(kept_file(folder, kind, key, compute))
 
 
 def kept_file(
@@ -102,24 +104,24 @@ def kept_file(
 ) -> Path:
     """Compute and keep a result unless it is cached; its file may be read piece by piece.
 
+    Of two processes that want it at once, the second waits for what the first one computes.
     Arguments are those of `load_or_compute`.
     """
     path = cache_file(folder, kind, key)
-    if is_kept(path):
-        return path
-    result = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
-    with whole_file(path) as temporary:
-        save_file(result, temporary)
+    if not is_kept(path):
+        with alone(folder, f"computing {kind} in {folder}"):
+            if not is_kept(path):
+                save_tensors(compute(), path)
     return path
 
 
 def is_kept(path: Path) -> bool:
-    """Whether a cached file is there and readable; one that is damaged is removed."""
-    if not path.is_file():
-        return False
+    """Whether a cached file is there and whole; of a damaged one it is said that it is not."""
     try:
-        with safe_open(path, framework="pt"):
-            return True
-    except SafetensorError:
-        path.unlink()  # damaged, e.g. by a full disk: it is only a cache
+        load_tensors(path)
+    except FileNotFoundError:
         return False
+    except ValueError as error:  # by a full disk, say: it is only a cache
+        log.warning("%s; it is computed anew", error)
+        return False
+    return True

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
-from safetensors.torch import save_file
 
-from lossprint.files import whole_file
 from lossprint.models.reality_check import (
     EMBEDDER,
     PREPROCESSING,
@@ -16,6 +14,7 @@ from lossprint.models.reality_check import (
     find_reality_check_models,
 )
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
+from lossprint.tensor_files import save_tensors
 
 
 def import_reality_check(
@@ -68,8 +67,7 @@ def _imported(
     config = _config(model, section, embedding_size)
     if not _is_imported(record, config):
         weights = model.load(embedding_size=embedding_size).state_dict()
-        with whole_file(record.weights_file) as temporary:
-            save_file(weights, temporary)
+        save_tensors(weights, record.weights_file)
     return record.begin(config).finish({}, {})
 
 

@@ -7,15 +7,14 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
 from torch import nn
 
-from lossprint.files import whole_file
 from lossprint.models.checkpoints import check_embeds, load_checkpoint, weights_of
 from lossprint.models.key_maps import KeyMap, read_key_map
 from lossprint.models.native import plain_network
 from lossprint.runs.record import FAMILIES, RunRecord, run_folder
 from lossprint.saliency.distances import DISTANCES
+from lossprint.tensor_files import save_tensors
 
 SWEEP = "checkpoints"
 _FOLDER = re.compile(r"[^./\\:*?\"<>|\s][^/\\:*?\"<>|]*")
@@ -193,8 +192,7 @@ def import_checkpoint(
         "architectures": "compared" if checkpoint.network is not None else "one",
     }
     _forget_other_results(record, section["model"])
-    with whole_file(record.weights_file) as temporary:
-        save_file(weights_of(network), temporary)
+    save_tensors(weights_of(network), record.weights_file)
     return record.begin(config).finish({}, {})
 
 

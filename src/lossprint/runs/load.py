@@ -1,5 +1,6 @@
 """From a run on disk to the network it trained."""
 
+import torch
 from torch import nn
 
 from lossprint.data.transforms import Preprocessing
@@ -27,14 +28,21 @@ def load_run(
         raise FileNotFoundError(
             f"{record.weights_file} is missing; train the run again with force=true"
         )
-    model = record.config()["model"]
-    if network is None:
-        network = build_embedder(
-            model["name"],
-            pretrained=False,
-            embedding_size=model["embedding_size"],
-            freeze_batchnorm=model["freeze_batchnorm"],
-            seed=record.seed,
-        )
+    try:
+        model = record.config()["model"]
+        if network is None:
+            network = build_embedder(
+                model["name"],
+                pretrained=False,
+                embedding_size=model["embedding_size"],
+                freeze_batchnorm=model["freeze_batchnorm"],
+                seed=record.seed,
+            )
+        preprocessing = Preprocessing(**model["preprocessing"])
+        preprocessing(torch.zeros(3, 1, 1, dtype=torch.uint8))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{record.config_file} describes no model: {error!r}") from error
+    except ValueError as error:
+        raise ValueError(f"{record.config_file}: {error}") from error
     load_weights(network, read_state_dict(record.weights_file), source=record.weights_file)
-    return network.eval(), Preprocessing(**model["preprocessing"])
+    return network.eval(), preprocessing

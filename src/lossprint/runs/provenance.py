@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lossprint.runs.cache import content_key
+
 PACKAGES = (
     "lossprint",
     "torch",
@@ -49,6 +51,16 @@ def immaterial(config: Mapping[str, Any]) -> frozenset[str]:
     """`IMMATERIAL` for a configuration: settings of a rendered set say what its folder holds."""
     rendered = (config.get("probe") or {}).get("render") is not None
     return IMMATERIAL | {"probe.folder"} if rendered else IMMATERIAL
+
+
+def run_key(config: Mapping[str, Any], data_fingerprint: str) -> str:
+    """Name what is trained by its content: equal for runs of which one may continue the other.
+
+    Args:
+        config: resolved, in plain containers.
+        data_fingerprint: of the images it is trained on.
+    """
+    return content_key(_flat(config, immaterial(config)), data_fingerprint)
 
 
 def package_versions(packages: Collection[str] = PACKAGES) -> dict[str, str]:

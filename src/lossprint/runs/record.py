@@ -18,11 +18,18 @@ from lossprint.runs.configuration import read_configuration
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
 STATUSES = ("running", "finished", "failed")
+LONGEST_NAME = 240  # bytes that every file system takes, with room for a suffix
 FAMILIES = ("ranking", "classification", "control")
 
 
 def run_folder(output_root: Path | str, sweep: str, loss: str, fold: int, seed: int) -> Path:
-    """Name a run's folder by what it is: `<output_root>/<sweep>/<loss>/fold<k>-seed<s>`."""
+    """Name a run's folder by what it is: `<output_root>/<sweep>/<loss>/fold<k>-seed<s>`.
+
+    Raises:
+        ValueError: sweep or loss is no plain name, so that the run would lie elsewhere.
+    """
+    check_plain_name("sweep", sweep)
+    check_plain_name("loss", loss)
     return Path(output_root) / sweep / loss / f"fold{fold}-seed{seed}"
 
 
@@ -175,7 +182,7 @@ def load_record(folder: Path | str) -> RunRecord:
 
     Raises:
         FileNotFoundError: if the folder holds no run.
-        ValueError: if its record is damaged or of another version.
+        ValueError: if its record is damaged or of another version; names the file.
     """
     path = Path(folder) / RECORD_FILE
     if not path.is_file():
@@ -183,18 +190,60 @@ def load_record(folder: Path | str) -> RunRecord:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content.pop("schema_version")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a run's record: {error!r}") from error
     if version != SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has schema version {version}; this version of lossprint reads {SCHEMA_VERSION}"
+            f"{path} has schema version {version!r}; this version of lossprint reads "
+            f"{SCHEMA_VERSION}"
         )
     try:
         metrics = content.get("metrics", {})
         content["metrics"] = {k: math.nan if v is None else v for k, v in metrics.items()}
-        return RunRecord(folder=Path(folder), **content)
+        record = RunRecord(folder=Path(folder), **content)
+        _check_content(record)
     except (TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"{path} is not a run's record: {error}") from error
+    return record
+
+
+def _check_content(record: RunRecord) -> None:
+    """Raise unless every entry is of the kind that a training writes."""
+    check_plain_name("loss", record.loss)
+    for name in ("family", "distance", "data_fingerprint"):
+        if not isinstance(getattr(record, name), str):
+            raise ValueError(f"{name} is {getattr(record, name)!r}, not text")
+    for name in ("error", "git_commit", "started", "finished", "wandb"):
+        if not isinstance(getattr(record, name), str | None):
+            raise ValueError(f"{name} is {getattr(record, name)!r}, not text")
+    for name in ("fold", "seed"):
+        value = getattr(record, name)
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{name} is {value!r}, not a whole number of at least 0")
+    for name, kinds in (("metrics", int | float), ("durations", int | float), ("versions", str)):
+        for key, value in getattr(record, name).items():
+            if not isinstance(key, str) or not isinstance(value, kinds) or isinstance(value, bool):
+                raise ValueError(f"{name} hold {key!r}: {value!r}")
+
+
+def check_plain_name(what: str, name: Any) -> None:
+    """Raise unless a name can be a folder's: of one part, and not the folder above.
+
+    Raises:
+        ValueError: naming `what` and the name.
+    """
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or any(sign in name for sign in "/\\\0\n")
+        or len(name.encode(errors="replace")) > LONGEST_NAME
+    ):
+        shown = ascii(name)
+        raise ValueError(
+            f"{what}={shown if len(shown) < 100 else shown[:99] + '…'} must be a plain name: it "
+            "names a folder, without / and no longer than "
+            f"{LONGEST_NAME} bytes"
+        )
 
 
 def check_writable(folder: Path | str, *, required_bytes: int = 0) -> None:
@@ -202,7 +251,7 @@ def check_writable(folder: Path | str, *, required_bytes: int = 0) -> None:
 
     Args:
         folder: made if it is missing.
-        required_bytes: of free space.
+        required_bytes: that are going to be in it; what is there counts.
 
     Raises:
         OSError: naming the folder, what is wrong with it and how much room there is.
@@ -217,7 +266,8 @@ def check_writable(folder: Path | str, *, required_bytes: int = 0) -> None:
         raise type(error)(
             error.errno, f"cannot write to the output folder {folder}: {error.strerror}"
         ) from error
-    free = shutil.disk_usage(folder).free
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = shutil.disk_usage(folder).free + there
     if free < required_bytes:
         raise OSError(
             f"the output folder {folder} has {free / 1e6:.0f} MB free, "

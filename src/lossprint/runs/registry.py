@@ -1,11 +1,14 @@
 """Find runs on disk: by folder or glob, by what they are, by how they ended."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ def find_runs(
         seed: seeds to keep. 0 is a seed.
         status: statuses to keep.
 
+    A run whose record is damaged is named in a warning and left out.
+
     Returns:
         Records sorted by loss, fold, seed and folder, each once. Empty if the filters keep none.
 
@@ -70,7 +75,7 @@ def find_runs(
     folds, seeds = _choices(fold), _choices(seed)
     records = [
         record
-        for record in map(load_record, folders)
+        for record in readable_records(sorted(folders))
         if (losses is None or any(fnmatchcase(record.loss, str(glob)) for glob in losses))
         and (families is None or record.family in families)
         and (statuses is None or record.status in statuses)
@@ -78,6 +83,15 @@ def find_runs(
         and (seeds is None or record.seed in seeds)
     ]
     return sorted(records, key=lambda run: (run.loss, run.fold, run.seed, str(run.folder)))
+
+
+def readable_records(folders: Iterable[Path]) -> Iterator[RunRecord]:
+    """Load records; a damaged one is named in a warning and left out."""
+    for folder in folders:
+        try:
+            yield load_record(folder)
+        except ValueError as error:
+            log.warning("left out: %s; train it again with force=true", error)
 
 
 def _choices(wanted: str | int | Iterable[str] | Iterable[int] | None) -> set[str | int] | None:
@@ -93,7 +107,9 @@ def _run_folders(root: Path, pattern: str) -> set[Path]:
     else:
         bases, relative = [root, Path.cwd()], pattern
     for base in bases:
-        matches = [base] if relative in ("", ".") else base.glob(relative)
+        # A folder that is there is meant as it is written, whatever its name would match.
+        literal = base if relative in ("", ".") else base / relative
+        matches = [literal] if literal.is_dir() else base.glob(relative)
         found = {
             record.parent.resolve()
             for match in matches

@@ -14,6 +14,7 @@ from PIL import Image
 from rich import get_console
 
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
+from lossprint.runs.registry import readable_records
 from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
@@ -21,7 +22,10 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 import wandb
 from wandb.errors import CommError, UsageError
+from wandb.errors import Error as WandbError
 
+FETCHED = (RECORD_FILE, "config.yaml", "metrics.csv", "weights.safetensors")
+"""Files that a fetched run has, as `log_training_files` hands them over."""
 SERVER_PATIENCE = 30.0  # seconds until a run is kept offline
 
 
@@ -190,34 +194,61 @@ def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunReco
         api: a `wandb.Api`; a new one by default.
 
     Raises:
-        ValueError: if the path is none, or the run was logged without its files.
+        ValueError: if the path is none, the run was logged without its files, or they would lie
+            elsewhere than below `output_root`.
+        ConnectionError: W&B cannot be reached.
     """
     if len([part for part in path.split("/") if part]) != 3:
         raise ValueError(f"{path!r} is no W&B run; a path is entity/project/id")
     root = Path(output_root)
     root.mkdir(parents=True, exist_ok=True)
-    for file in root.rglob(RECORD_FILE):
-        if (known := load_record(file.parent)).wandb == path:
+    for known in readable_records(file.parent for file in root.rglob(RECORD_FILE)):
+        if known.wandb == path:
             return known
-    api = wandb.Api() if api is None else api
-    artifact = _run_artifact(api, path)
+    with _reaching(path):
+        api = wandb.Api() if api is None else api
+        artifact = _run_artifact(api, path)
+        group = api.run(path).group
     if artifact is None:
         raise ValueError(
             f"the W&B run {path} holds no artifact of type {ARTIFACT_TYPE!r}: only runs that "
             "were finished with logger=wandb keep their weights there"
         )
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetch-") as temporary:
-        download = Path(temporary) / "run"
-        artifact.download(root=str(download))
-        found = load_record(download)
-        sweep = api.run(path).group or "fetched"
-        folder = run_folder(root, sweep, found.loss, found.fold, found.seed)
-        if folder.exists():  # another run of the same name
-            sweep = f"{sweep}-{path.rsplit('/', 1)[-1]}"
-            folder = run_folder(root, sweep, found.loss, found.fold, found.seed)
+        download, kept = Path(temporary) / "download", Path(temporary) / "run"
+        with _reaching(path):
+            artifact.download(root=str(download))
+        kept.mkdir()
+        for file in FETCHED:  # and nothing else that somebody put there
+            if (download / file).is_file():
+                os.replace(download / file, kept / file)
+        found = load_record(kept)
+        try:
+            folder = run_folder(root, group or "fetched", found.loss, found.fold, found.seed)
+            if folder.exists():  # another run of the same name
+                sweep = f"{group or 'fetched'}-{path.rsplit('/', 1)[-1]}"
+                folder = run_folder(root, sweep, found.loss, found.fold, found.seed)
+        except ValueError as error:
+            raise ValueError(f"the W&B run {path} cannot be kept: {error}") from error
         folder.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(download, folder)
+        os.replace(kept, folder)
     return load_record(folder)
+
+
+@contextmanager
+def _reaching(path: str) -> Iterator[None]:
+    """Say in a line that a W&B run cannot be had.
+
+    Raises:
+        ConnectionError: with W&B's reason.
+    """
+    try:
+        yield
+    except (WandbError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ConnectionError(
+            f"the W&B run {path} cannot be fetched ({reason}). It needs a network and `wandb login`"
+        ) from error
 
 
 def _run_artifact(api: Any, path: str) -> Any:

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from lossprint.metrics.concatenation import concatenated
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.cache import content_key, file_key, load_or_compute
 from lossprint.runs.record import RunRecord
 from lossprint.studies.networks import Network
+from lossprint.tensor_files import load_tensors
 
 METRICS = ("map_at_r", "r_precision", "precision_at_1")
 
@@ -41,8 +40,8 @@ def concatenated_folds(networks: Sequence[Network]) -> Iterator[tuple[Network, d
 def _metrics(folds: Sequence[tuple[Network, RunRecord]]) -> dict[str, float] | None:
     files = [run.test_embeddings_file for _, run in folds]
     try:
-        parts = [load_file(file) for file in files]
-    except SafetensorError:  # damaged, e.g. by a full disk
+        parts = [load_tensors(file) for file in files]
+    except ValueError:  # damaged, e.g. by a full disk
         return None
     labels = parts[0]["labels"]
     if not all(torch.equal(part["labels"], labels) for part in parts):

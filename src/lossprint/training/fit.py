@@ -1,62 +1,15 @@
 """One training from initial weights to the final test, continued where it was cut off."""
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from safetensors.torch import save_file
+from torch import nn
 
-from lossprint.files import whole_file
 from lossprint.models.checkpoints import weights_of
+from lossprint.tensor_files import save_tensors
+from lossprint.training.checkpoints import MONITOR, Checkpoints, best_validation, read_checkpoint
 from lossprint.training.module import MetricLearning
-
-MONITOR = "val/map_at_r"
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """Where a run's checkpoints lie."""
-
-    folder: Path
-
-    @property
-    def best(self) -> Path:
-        """Of the epoch with the highest validation MAP@R."""
-        return self.folder / "best.ckpt"
-
-    @property
-    def last(self) -> Path:
-        """Of the last whole epoch; an interrupted run continues from it."""
-        return self.folder / "last.ckpt"
-
-    def remove(self) -> None:
-        """Remove the folder: a finished run needs none of them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def callbacks(self) -> list[pl.Callback]:
-        """Two callbacks, because one that keeps the best writes its `last` only beside a best."""
-        best = ModelCheckpoint(
-            self.folder,
-            filename="best",
-            monitor=MONITOR,
-            mode="max",
-            save_top_k=1,
-            enable_version_counter=False,
-        )
-        last = ModelCheckpoint(
-            self.folder,
-            filename="last",
-            monitor=None,
-            save_top_k=1,
-            every_n_epochs=1,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        return [best, last]
 
 
 class Interrupted(Exception):
@@ -76,9 +29,9 @@ def fit_and_test(
     criterion (the control) is not trained: its second test is of the initial weights too.
 
     Args:
-        trainer: with `checkpoints.callbacks()` among its callbacks.
+        trainer: with `checkpoints.callbacks()` and `checkpoints.plugins()` among its own.
         module, data: what to train and on what.
-        checkpoints: where they are written; if there is a last one, training continues from it.
+        checkpoints: where they are written; training continues from what `resume` finds there.
         weights_file: gets the embedder of the best epoch before the final test, as safetensors.
 
     Returns:
@@ -92,34 +45,25 @@ def fit_and_test(
     tested = _metrics(trainer.test(module, data, verbose=False))
     metrics = {f"untrained/{name.partition('/')[2]}": value for name, value in tested.items()}
     if module.criterion is not None:
-        resume = checkpoints.last if checkpoints.last.exists() else None
         try:
-            trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+            trainer.fit(module, data, ckpt_path=checkpoints.resume(), weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise Interrupted from stop
         if trainer.interrupted:
             raise Interrupted
-        best = torch.load(checkpoints.best, map_location="cpu", weights_only=True)
+        best = read_checkpoint(checkpoints.best)
         module.load_state_dict(best["state_dict"])
         metrics["epochs"] = trainer.current_epoch
         metrics["best_epoch"] = best["epoch"]
-        metrics |= _best_validation(best)
+        score = best_validation(best)
+        metrics |= {} if score is None else {MONITOR: score}
     save_weights(module.embedder, weights_file)
     return metrics | _metrics(trainer.test(module, data, verbose=False))
 
 
-def save_weights(network: torch.nn.Module, path: Path) -> None:
+def save_weights(network: nn.Module, path: Path) -> None:
     """A network's state as safetensors."""
-    with whole_file(path) as temporary:
-        save_file(weights_of(network), temporary)
-
-
-def _best_validation(checkpoint: dict) -> dict[str, float]:
-    """The monitored metric of the best epoch, from the state of the callback that kept it."""
-    for name, state in checkpoint["callbacks"].items():
-        if name.startswith("ModelCheckpoint") and state.get("monitor") == MONITOR:
-            return {MONITOR: float(state["best_model_score"])}
-    return {}
+    save_tensors(weights_of(network), path)
 
 
 def _metrics(results: Sequence[Mapping[str, float]]) -> dict[str, float]:

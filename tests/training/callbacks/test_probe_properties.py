@@ -25,7 +25,8 @@ from lossprint.runs.cache import file_key
 from lossprint.runs.tracker import Tracker
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
 from lossprint.training.callbacks.probe_properties import ProbeProperties
-from lossprint.training.fit import Checkpoints, fit_and_test
+from lossprint.training.checkpoints import Checkpoints
+from lossprint.training.fit import fit_and_test
 from lossprint.training.losses import LossSpec
 from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import constant
@@ -71,7 +72,7 @@ def trained(folder: Path, callbacks: list[pl.Callback], epochs: int = 4):
         embedding_lr=0.1,
         seed=0,
     )
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints", run="test")
     trainer = pl.Trainer(
         max_epochs=epochs,
         callbacks=[*callbacks, *checkpoints.callbacks()],

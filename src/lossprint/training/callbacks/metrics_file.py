@@ -1,6 +1,7 @@
 """The metrics of every epoch in one csv, whole at any time and without an epoch twice."""
 
 import csv
+import logging
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lossprint.files import whole_file
+
+log = logging.getLogger(__name__)
 
 FIRST_COLUMNS = ("epoch", "step")
 
@@ -27,13 +30,20 @@ def read_rows(path: Path | str) -> list[dict[str, float]]:
     path = Path(path)
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = []
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
+    rows: list[dict[str, float]] = []
+    line = 1
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if "epoch" not in (reader.fieldnames or ()):
+                raise ValueError("there is no column `epoch`")
+            for row in reader:
+                line = reader.line_num
                 rows.append({key: _number(value) for key, value in row.items() if value != ""})
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {number}: {error}") from error
+                if "epoch" not in rows[-1]:
+                    raise ValueError("there is no epoch")
+    except (TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, line {line}: {error}") from error
     return rows
 
 
@@ -98,8 +108,15 @@ class EpochMetrics(pl.Callback):
         metrics: dict[str, float] = {"step": trainer.global_step, **self._rates}
         metrics |= {key: value.item() for key, value in sorted(fresh.items())}
         epoch = trainer.current_epoch
-        kept = [row for row in read_rows(self.path) if row["epoch"] < epoch]
+        kept = [row for row in self._before() if row["epoch"] < epoch]
         write_rows(self.path, [*kept, {"epoch": epoch, **metrics}])
         if self.on_epoch is not None:
             finite = {key: value for key, value in metrics.items() if math.isfinite(value)}
             self.on_epoch(finite, epoch)
+
+    def _before(self) -> list[dict[str, float]]:
+        try:
+            return read_rows(self.path)
+        except ValueError as error:
+            log.warning("%s; metrics of the epochs before are lost", error)
+            return []
