@@ -142,7 +142,7 @@ def test_killed_and_started_again_ends_with_the_same_weights(loss, small_world):
 
 
 def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
-    with pytest.raises(ArithmeticError, match=r"loss 'triplet' became nan at step .*network"):
+    with pytest.raises(ArithmeticError, match=r"loss 'triplet' became nan at step .*backbone"):
         run(small_world, "optimizer.lr=1e30", "sweep=exploding")
     record = load_record(small_world / "outputs" / "exploding" / "triplet" / "fold0-seed0")
     assert record.status == "failed"
