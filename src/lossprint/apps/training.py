@@ -309,10 +309,17 @@ def save_test_embeddings(module: MetricLearning, path: Path) -> None:
 
 def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
     """Test images of some unseen classes and what they retrieve."""
-    queries = pick_queries(module.test_labels, GALLERY_QUERIES)
-    neighbors = nearest_neighbors(module.test_embeddings, queries, GALLERY_NEIGHBORS)
-    pixels = data.test_pixels(torch.arange(len(module.test_labels)))
-    return neighbor_gallery(pixels, module.test_labels, queries, neighbors)
+    labels, embeddings = module.test_labels, module.test_embeddings
+    queries = pick_queries(labels, GALLERY_QUERIES)
+    neighbors = nearest_neighbors(embeddings, queries, GALLERY_NEIGHBORS)
+    # Only what is drawn is cropped: of 60,000 test images all crops would take 9 GB.
+    shown = torch.cat([queries, neighbors.flatten()]).unique()
+    return neighbor_gallery(
+        data.test_pixels(shown),
+        labels[shown],
+        torch.searchsorted(shown, queries),
+        torch.searchsorted(shown, neighbors),
+    )
 
 
 def show_result(record: RunRecord, console: Console) -> None:
