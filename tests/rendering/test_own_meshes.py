@@ -87,7 +87,11 @@ def test_parts_of_the_car_are_kept(name: str, extents, centre, tmp_path: Path) -
         (trimesh.transformations.translation_matrix((0, 0, 3)), (4.2 + 0.9, 1.8, 1.4)),
         (trimesh.transformations.scale_matrix(2.0), (4.2, 1.8, 1.4)),
         (np.diag([-1.0, 1, 1, 1]), (4.2, 1.8, 1.4)),
-        (trimesh.transformations.rotation_matrix(np.pi / 2, (0, 1, 0), (0, 0, 2)), (4.2, 1.8, 1.4)),
+        # A quarter turn about z = 2 brings it to x = -2, 2.2 with its half side.
+        (
+            trimesh.transformations.rotation_matrix(np.pi / 2, (0, 1, 0), (0, 0, 2)),
+            (2.1 + 2.2, 0.9 + 2.2, 1.4),
+        ),
     ],
 )
 def test_nodes_with_transforms_lie_where_they_say(transform, expected, tmp_path: Path) -> None:
