@@ -23,6 +23,7 @@ from lossprint.apps.settings import TrainingSettings, resolved, typed
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.probe import ProbeSet, read_probe_set
+from lossprint.data.probe_table import has_table
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
@@ -32,6 +33,7 @@ from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.models.native import native_input
 from lossprint.probing.network import fastest_device
 from lossprint.rendering.dataset import complete, ensure_set
+from lossprint.rendering.specification import SET_FILE
 from lossprint.runs.imported import import_reality_check
 from lossprint.runs.imported_checkpoint import (
     Checkpoint,
@@ -311,22 +313,34 @@ def _world(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def probe_set(config: Mapping[str, Any]) -> ProbeSet:
-    """The probe set, from the section `probe`; rendered first if it is a rendered one."""
+    """The probe set, from the section `probe`; rendered first if it is a rendered one.
+
+    A folder that has a table but was not rendered here is a set of the user's own, whatever the
+    section says of rendering: it is read as it is, all of it unless `limit` says otherwise.
+    """
     probe = config["probe"]
-    if probe.get("render") is not None:
-        ensure_set(probe["folder"], kind="probe", **probe["render"])
+    render, limit = probe.get("render"), probe["limit"]
+    if render is not None and is_own_set(Path(probe["folder"])):
+        limit = None if limit == render["count"] else limit
+    elif render is not None:
+        ensure_set(probe["folder"], kind="probe", **render)
     properties = probe.get("properties") or {}
     check_keys("probe.properties.", properties, ("bins", "leave_out"))
     return read_probe_set(
         probe["folder"],
         size=probe["size"],
         short_side=probe["short_side"],
-        limit=probe["limit"],
+        limit=limit,
         cache=_decoded(config),
         columns=probe.get("columns") or {},
         bins=properties.get("bins") or {},
         leave_out=properties.get("leave_out") or (),
     )
+
+
+def is_own_set(folder: Path) -> bool:
+    """Whether a folder holds a probe set that was not rendered here."""
+    return has_table(folder) and not (folder / SET_FILE).is_file()
 
 
 def _decoded(config: Mapping[str, Any]) -> Path:

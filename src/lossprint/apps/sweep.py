@@ -10,7 +10,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
@@ -37,6 +37,19 @@ class Job:
 
     def note_failure(self, error: BaseException) -> None:
         self._write({"error": f"{type(error).__name__}: {error}"})
+
+    def is_last_of_failed_trials(self) -> bool:
+        """Whether this job ends an optimiser's trials, of which every one failed.
+
+        Optimisers count a trial without a value as failed, and ask for the best one at the end:
+        where there is none that ends in a traceback of theirs.
+        """
+        sweeper = HydraConfig.get().sweeper
+        trials = OmegaConf.select(sweeper, "n_trials") or OmegaConf.select(sweeper, "optim.budget")
+        if self.note is None or trials is None:
+            return False
+        notes = [json.loads(path.read_text()) for path in self.note.parent.glob("??????.json")]
+        return len(notes) >= int(trials) and all("error" in note for note in notes)
 
     def _write(self, content: dict[str, Any]) -> None:
         if self.note is None:

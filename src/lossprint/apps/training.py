@@ -64,7 +64,8 @@ def run_job(config: DictConfig) -> float | None:
     a failed job leaves the rest to go on; its error is in its record and in the table at the end.
 
     Returns:
-        MAP@R on the unseen classes, so that Hydra's sweepers can optimise it; None if it failed.
+        MAP@R on the unseen classes, so that Hydra's sweepers can optimise it; None if it failed,
+        which they count as a failed trial.
     """
     console = Console()
     job = current_job()
@@ -76,7 +77,9 @@ def run_job(config: DictConfig) -> float | None:
     except Exception as error:
         job.note_failure(error)
         show_error(error, console)
-        if job.multirun:
+        if job.multirun and job.is_last_of_failed_trials():
+            console.print("[red]error:[/] every trial failed, so none is the best", soft_wrap=True)
+        elif job.multirun:
             return None
         sys.exit(exit_code(error))
     job.note_run(record.folder)

@@ -136,16 +136,25 @@ class _Names:
         return []
 
 
-def _find_table(folder: Path) -> Path:
+def has_table(folder: Path) -> bool:
+    """Whether a folder has a table of images, `samples.csv` or one other."""
+    return len(_tables(folder)) == 1
+
+
+def _tables(folder: Path) -> list[Path]:
     if (folder / SAMPLES).is_file():
-        return folder / SAMPLES
-    tables = []
-    if folder.is_dir():
-        tables = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in _TABLES and path.stem != "interventions"
-        )
+        return [folder / SAMPLES]
+    if not folder.is_dir():
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in _TABLES and path.stem != "interventions"
+    )
+
+
+def _find_table(folder: Path) -> Path:
+    tables = _tables(folder)
     if len(tables) == 1:
         return tables[0]
     found = ", ".join(path.name for path in tables) or "none"
