@@ -156,7 +156,7 @@ def test_bins_by_edges_hold_what_lies_between_them(tmp_path: Path) -> None:
         ({"angle": [0, 90]}, r"must be a number of bins, or three or more rising edges"),
         ({"angle": [0, 90, 180]}, r"bins\.angle: 210 lies outside of the edges 0 … 180"),
         ({"angle": "many"}, r"bins\.angle='many' must be a number of bins"),
-        ({"room": 3}, r"bins\.room: the column holds 'kitchen', which is no number"),
+        ({"angle": 4, "room": 3}, r"bins\.room: the column holds 'kitchen', which is no number"),
     ],
 )
 def test_bins_that_cannot_be(bins: dict, message: str, tmp_path: Path) -> None:

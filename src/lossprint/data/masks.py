@@ -19,7 +19,7 @@ _MEANING = f"{GROUND} (ground), {OBJECT} (object) and {SHADOW} (shadow), or 0 an
 # lowest or the highest value.
 _FEW, _SOFT, _NEAR = 8, 0.05, 32
 # Pixels by which a mask of another size than its image may differ from it once both are resized.
-_ROUNDING = 2
+_ROUNDING = 1
 
 
 def read_masks(files: Sequence[Path], sizes: Tensor, *, size: int) -> Tensor:
