@@ -79,6 +79,53 @@ class ClassBalancedBatches(Sampler[list[int]]):
             yield batch
 
 
+class ShareOfBatches(Sampler[list[int]]):
+    """One process's part of the batches that several processes train on together.
+
+    Process r of n gets the r-th n-th of each batch, in the batch's order: the parts of all
+    processes one behind the other are the batch.
+
+    Args:
+        batches: of all processes, the same in each of them.
+        rank: r, counted from 0.
+        ranks: n.
+
+    Raises:
+        ValueError: a batch that n processes cannot share equally.
+    """
+
+    def __init__(self, batches: ClassBalancedBatches, rank: int, ranks: int) -> None:
+        check_shares(batches.classes_per_batch, batches.samples_per_class, ranks)
+        self.batches = batches
+        self.rank = rank
+        self.ranks = ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in self.batches:
+            size = len(batch) // self.ranks
+            yield batch[self.rank * size : (self.rank + 1) * size]
+
+
+def check_shares(classes_per_batch: int, samples_per_class: int, ranks: int) -> None:
+    """Raise unless so many processes can share a batch of P classes × K samples equally.
+
+    Unequal shares would give their images unequal weights in the averaged gradient.
+    """
+    if classes_per_batch * samples_per_class % ranks:
+        raise ValueError(
+            f"a batch of {classes_per_batch} classes × {samples_per_class} samples cannot be shared "
+            f"equally by {ranks} processes; choose sampler.classes_per_batch or "
+            f"sampler.samples_per_class so that {ranks} divides their product"
+        )
+
+
 def _deal(deck: list[int], items: Tensor, count: int, generator: torch.Generator) -> list[int]:
     """Take `count` off the deck, refilled with shuffled `items` when it runs short.
 

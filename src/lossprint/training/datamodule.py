@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Sampler
 
-from lossprint.data.augment import View, crop_and_resize
+from lossprint.data.augment import Crops, View, crop_and_resize
 from lossprint.data.dataset import FileImages, ImageSource, RawBatch, RowBatches
 from lossprint.data.index import Partition, fold_classes
-from lossprint.data.sampler import ClassBalancedBatches
+from lossprint.data.sampler import ClassBalancedBatches, ShareOfBatches
 from lossprint.data.store import ImageStore
 from lossprint.data.transforms import Preprocessing
 from lossprint.streams import stream_seed
@@ -46,7 +46,8 @@ class ImageDataModule(pl.LightningDataModule):
 
     A batch reaches the module as (images float32 [B, 3, S, S], labels [B]). Crops and flips of
     training step t are drawn from (seed, t) alone, so a continued run sees what an uninterrupted
-    one would.
+    one would, and several processes together see what one would: each gets its share of every
+    training batch (`ShareOfBatches`), and every n-th image of validation and test.
 
     Args:
         images: source of all pixels.
@@ -84,6 +85,11 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers = workers if isinstance(images, FileImages) else 0
 
     @property
+    def _share(self) -> tuple[int, int]:
+        """Which process this is, of how many."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    @property
     def num_classes(self) -> int:
         """Of the training classes, whose labels are 0 … num_classes − 1."""
         return int(self.split.train[1].max()) + 1
@@ -106,7 +112,7 @@ class ImageDataModule(pl.LightningDataModule):
             self.images = self.images.to(device)
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.split.train, self.sampler)
+        return self._loader(self.split.train, ShareOfBatches(self.sampler, *self._share))
 
     def val_dataloader(self) -> DataLoader:
         return self._in_order(self.split.validation)
@@ -115,10 +121,11 @@ class ImageDataModule(pl.LightningDataModule):
         return self._in_order(self.split.test)
 
     def _in_order(self, part: tuple[Tensor, Tensor]) -> DataLoader:
-        rows = SequentialSampler(range(len(part[0])))
+        rank, ranks = self._share
+        rows = DistributedSampler(range(len(part[0])), ranks, rank, shuffle=False)
         return self._loader(part, BatchSampler(rows, self.eval_batch_size, drop_last=False))
 
-    def _loader(self, part: tuple[Tensor, Tensor], sampler: torch.utils.data.Sampler) -> DataLoader:
+    def _loader(self, part: tuple[Tensor, Tensor], sampler: Sampler) -> DataLoader:
         # The sampler yields whole batches of rows, so the loader must not batch again.
         return DataLoader(
             RowBatches(self.images, *part),
@@ -131,12 +138,19 @@ class ImageDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(
         self, batch: RawBatch, dataloader_idx: int
     ) -> tuple[Tensor, Tensor]:
-        view, generator = self.eval_view, None
-        if self.trainer is not None and self.trainer.training:
-            step = self.trainer.global_step
-            view = self.train_view
-            generator = torch.Generator().manual_seed(stream_seed(self.seed, "crops", step))
         sizes = torch.tensor([image.shape[:2] for image in batch.images])
-        pixels = crop_and_resize(batch.images, view.draw(sizes, generator), view.size)
+        if self.trainer is not None and self.trainer.training:
+            view, crops = self.train_view, self._training_crops(sizes, self.trainer.global_step)
+        else:
+            view, crops = self.eval_view, self.eval_view.draw(sizes)
+        pixels = crop_and_resize(batch.images, crops, view.size)
         images = self.preprocessing(pixels).contiguous(memory_format=torch.channels_last)
         return images, batch.labels
+
+    def _training_crops(self, sizes: Tensor, step: int) -> Crops:
+        """Crops of this process's images, as they are drawn in the batch of all processes."""
+        rank, ranks = self._share
+        generator = torch.Generator().manual_seed(stream_seed(self.seed, "crops", step))
+        crops = self.train_view.draw(sizes.repeat(ranks, 1), generator)
+        mine = slice(rank * len(sizes), (rank + 1) * len(sizes))
+        return Crops(crops.boxes[mine], crops.flips[mine])

@@ -4,6 +4,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.metrics.retrieval import retrieval_metrics
@@ -32,6 +33,11 @@ class NonFiniteLossError(ArithmeticError):
 
 class MetricLearning(pl.LightningModule):
     """Trains an embedder under a loss and measures retrieval on classes it never saw.
+
+    Several processes (Lightning's DDP) train as one would: each embeds its share of a batch, and
+    each computes the loss of the whole batch of all embeddings. Every process holds the same
+    gradient of that loss; it arrives at the embedding it belongs to as their sum, and DDP's mean
+    over the processes takes the factor out again, for the network and the loss's weights alike.
 
     Validation and test collect all embeddings, then log `<prefix>/map_at_r`, `…/r_precision`,
     `…/precision_at_1`, `…/recall_at_k`, `…/effective_rank` and `…/mean_length`. The test's
@@ -92,14 +98,21 @@ class MetricLearning(pl.LightningModule):
         }
 
     def on_train_epoch_start(self) -> None:
-        # What layers and miners draw depends on (seed, epoch) alone: a continued run draws alike.
-        torch.manual_seed(stream_seed(self.seed, "layers", self.current_epoch))
+        # What layers draw depends on (seed, epoch) and the process alone: a continued run draws
+        # alike, and no two processes drop out the same.
+        key = (self.current_epoch, self.global_rank) if self.global_rank else (self.current_epoch,)
+        torch.manual_seed(stream_seed(self.seed, "layers", *key))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         if self.criterion is None:
             raise ValueError(f"loss {self.loss.name!r} has no criterion to train with")
-        loss = loss_value(self.criterion, self.miner, self.embedder(images), labels)
+        embeddings = self._of_all(self.embedder(images).float()).flatten(0, 1)
+        labels = self._of_all(labels).flatten(0, 1)
+        with torch.random.fork_rng(devices=self._own_devices()):
+            # All processes draw alike here: the loss is one.
+            torch.manual_seed(stream_seed(self.seed, "loss", self.global_step))
+            loss = loss_value(self.criterion, self.miner, embeddings, labels)
         if not torch.isfinite(loss):
             (optimizer,) = self.trainer.optimizers
             rates = {group["name"]: group["lr"] for group in optimizer.param_groups}
@@ -122,17 +135,35 @@ class MetricLearning(pl.LightningModule):
         images, labels = batch
         self._collected.append((self.embedder(images).float(), labels))
 
-    def _drain(self) -> tuple[Tensor, Tensor]:
+    def _drain(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
+        """Embeddings and labels of all processes, each image once and in the data's order."""
         embeddings, labels = (torch.cat(part) for part in zip(*self._collected, strict=True))
         self._collected.clear()
+        if self.trainer.world_size == 1:
+            return embeddings, labels
+        # Process r of n embedded images r, r + n, …; at the end some repeat the first images.
+        count = len(loader.dataset)  # type: ignore[arg-type]  # a split's rows have a length
+        embeddings, labels = (
+            self._of_all(part).transpose(0, 1).flatten(0, 1)[:count]
+            for part in (embeddings, labels)
+        )
         return embeddings, labels
 
+    def _of_all(self, part: Tensor) -> Tensor:
+        """[n, B, …]: the tensors [B, …] of all n processes; gradients flow to where they belong."""
+        gathered = self.all_gather(part, sync_grads=True)
+        assert isinstance(gathered, Tensor)
+        return gathered.view(self.trainer.world_size, *part.shape)
+
+    def _own_devices(self) -> list[torch.device]:
+        return [self.device] if self.device.type == "cuda" else []
+
     def on_validation_epoch_end(self) -> None:
-        for name, value in embedding_metrics(*self._drain()).items():
+        for name, value in embedding_metrics(*self._drain(self.trainer.val_dataloaders)).items():
             self.log(f"val/{name}", value, prog_bar=name == "map_at_r")
 
     def on_test_epoch_end(self) -> None:
-        embeddings, labels = self._drain()
+        embeddings, labels = self._drain(self.trainer.test_dataloaders)
         for name, value in embedding_metrics(embeddings, labels).items():
             self.log(f"test/{name}", value)
         self.test_embeddings, self.test_labels = embeddings.cpu(), labels.cpu()
