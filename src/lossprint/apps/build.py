@@ -58,6 +58,12 @@ from lossprint.training.losses import (
 )
 from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import OptimizerFactory
+from lossprint.training.processes import (
+    check_batchnorm,
+    check_processes,
+    number_of_processes,
+    strategy_for,
+)
 
 # What a run's folder already says, or what changes nothing in its result.
 NOT_IN_SWEEP_NAME = (
@@ -155,13 +161,7 @@ def checked(config: DictConfig, *, multirun: bool = False) -> dict[str, Any]:
         development = render["designs"] - settings["data"]["source"]["test_classes"]
         training, _ = fold_classes(development, settings["fold"], settings["folds"])
         check_enough_classes(len(training), settings["sampler"]["classes_per_batch"])
-    trainer = settings["trainer"]
-    if multirun and trainer["devices"] not in (1, "1") and trainer.get("strategy") != "ddp_spawn":
-        raise ValueError(
-            f"trainer.devices={trainer['devices']!r} cannot go with --multirun: Lightning would "
-            "start the whole sweep again in every process. Use trainer.devices=1 (one run a GPU, "
-            "e.g. with hydra/launcher=submitit_slurm), or train one loss at a time"
-        )
+    check_processes(settings, multirun=multirun)
     return settings
 
 
@@ -414,21 +414,27 @@ def callbacks(config: Mapping[str, Any], **run: Any) -> list[pl.Callback]:
 
 def trainer(
     config: Mapping[str, Any],
+    network: Embedder,
     run_callbacks: list[pl.Callback],
     checkpoints: Checkpoints,
 ) -> pl.Trainer:
-    """Lightning's trainer, from the section `trainer`."""
+    """Lightning's trainer of a network, from the section `trainer`."""
     arguments = {k: v for k, v in config["trainer"].items() if k != "compile"}
     if arguments["precision"] == "auto":
         bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         arguments["precision"] = "bf16-mixed" if bf16 else "32-true"
     plugins = arguments.pop("plugins", None) or []
-    return pl.Trainer(
+    arguments |= strategy_for(
+        network, number_of_processes(arguments), arguments.get("strategy", "auto")
+    )
+    made = pl.Trainer(
         **arguments,
         plugins=[*plugins, *checkpoints.plugins()],
         callbacks=[*run_callbacks, *checkpoints.callbacks()],
         logger=False,  # MetricsFile writes metrics to the run's folder and the tracker
         num_sanity_val_steps=0,
         enable_model_summary=False,
-        use_distributed_sampler=False,  # the sampler deals whole class-balanced batches
+        use_distributed_sampler=False,  # the data deals each process its share of a batch
     )
+    check_batchnorm(network, processes=made.world_size, device_type=made.strategy.root_device.type)
+    return made

@@ -283,7 +283,7 @@ def _train(
                 record.metrics_file, lambda metrics, epoch: tracker.log(metrics, epoch=epoch)
             ),
         ]
-        trainer = build.trainer(config, callbacks, checkpoints)
+        trainer = build.trainer(config, network, callbacks, checkpoints)
         metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
         save_test_embeddings(module, record.test_embeddings_file)
         gallery = draw_gallery(module, data)

@@ -120,8 +120,8 @@ def check_shares(classes_per_batch: int, samples_per_class: int, ranks: int) -> 
     """
     if classes_per_batch * samples_per_class % ranks:
         raise ValueError(
-            f"a batch of {classes_per_batch} classes × {samples_per_class} samples cannot be shared "
-            f"equally by {ranks} processes; choose sampler.classes_per_batch or "
+            f"a batch of {classes_per_batch} classes × {samples_per_class} samples cannot be "
+            f"shared equally by {ranks} processes; choose sampler.classes_per_batch or "
             f"sampler.samples_per_class so that {ranks} divides their product"
         )
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_warn
@@ -16,6 +16,17 @@ from lossprint.probing.settings import at_least, one_of
 from lossprint.runs.tracker import Tracker
 from lossprint.saliency.distances import DISTANCES
 from lossprint.training.callbacks.trainer_tracker import TrainerTracker
+
+Measured = TypeVar("Measured")
+
+
+def _by_the_first(trainer: pl.Trainer, measure: Callable[[], Measured]) -> Measured:
+    """What the first of several processes measures, told to all: the others wait for it.
+
+    They hold the same weights, so that a second measurement would say the same.
+    """
+    measured = measure() if trainer.is_global_zero else None
+    return cast(Measured, trainer.strategy.broadcast(measured))
 
 
 class Where(TypedDict, total=False):
@@ -93,6 +104,9 @@ class ProbeCallback(pl.Callback):
         self.tracker = self._tracker or TrainerTracker(trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _by_the_first(trainer, lambda: self._look_first(trainer, pl_module))
+
+    def _look_first(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         network: Network = self._network(pl_module)
         if self._initial is None:
             self._initial = network.weights_key, str(network.cache)
@@ -112,23 +126,29 @@ class ProbeCallback(pl.Callback):
             return
         self._validations += 1
         if self._validations % self.every_n_validations == 0:
-            pl_module.log_dict(self.look(self._network(pl_module), trainer))
+            pl_module.log_dict(self._look(trainer, pl_module))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *batch: Any
     ) -> None:
         before, self._step = self._step, trainer.global_step
         if self.every_n_steps and self._step // self.every_n_steps > before // self.every_n_steps:
-            metrics = self.look(self._network(pl_module), trainer)
+            metrics = self._look(trainer, pl_module)
             pl_module.log_dict(metrics, logger=False)
             self._to_loggers(trainer, metrics)  # which Lightning tells of some steps only
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.final == "fit":
-            self._to_loggers(trainer, self.look_last(self._network(pl_module), trainer))
+            self._to_loggers(trainer, self._look_last(trainer, pl_module))
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        pl_module.log_dict(self.look_last(self._network(pl_module), trainer))
+        pl_module.log_dict(self._look_last(trainer, pl_module))
+
+    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
+        return _by_the_first(trainer, lambda: self.look(self._network(pl_module), trainer))
+
+    def _look_last(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
+        return _by_the_first(trainer, lambda: self.look_last(self._network(pl_module), trainer))
 
     def state_dict(self) -> dict[str, Any]:
         return {"initial": self._initial, "validations": self._validations, "step": self._step}
