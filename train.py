@@ -1,5 +1,7 @@
 """Train a backbone under a metric-learning loss: `python train.py loss=triplet`."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
@@ -13,4 +15,6 @@ def main(config: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
+    # `train.py loss=a,b -m seed=0,1`: argparse wants options before words.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))
     main()

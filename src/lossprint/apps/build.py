@@ -19,6 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from torch import nn
 
+from lossprint.apps.hyperparameters import NAMES, check_search, found_hyperparameters
 from lossprint.apps.settings import TrainingSettings, resolved, typed
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
@@ -69,7 +70,7 @@ from lossprint.training.processes import (
 NOT_IN_SWEEP_NAME = (
     "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
     "keep_checkpoints",
-    "output_root", "data_root",
+    "output_root", "data_root", "search", "status", "retry_failed",
 )  # fmt: skip
 PARTLY_IN_SWEEP_NAME = ("loss", "data", "model")
 """Their choice is said already, single entries are not."""
@@ -138,24 +139,26 @@ def plain(config: Any) -> dict[str, Any]:
     return {str(key): from_home(value) for key, value in container.items()}
 
 
-def checked(config: DictConfig, *, multirun: bool = False) -> dict[str, Any]:
+def checked(config: DictConfig, *, multirun: bool = False, chosen: bool = False) -> dict[str, Any]:
     """The configuration of a training, resolved, with its hyperparameters chosen, and checked.
 
     Args:
         config: as composed.
         multirun: whether this is one job of several.
+        chosen: the hyperparameters are chosen already, as in the configuration that a run keeps.
 
     Raises:
         ValueError: an entry is unknown or its value is not valid; the message names it.
     """
     settings = resolved(config, TrainingSettings)
     check_run(settings)
-    settings["loss"] = merge_published(
-        settings["loss"], settings["hyperparameters"], keep=_set_by_hand("loss.")
-    )
+    if not chosen:
+        settings["loss"] = _with_hyperparameters(settings)
     check_loss_config(settings["loss"])
     batch_notes(settings)
     check_logger(settings["logger"])
+    if settings["search"] is not None:
+        check_search(settings["search"], settings["folds"])
     render = settings["data"]["render"]
     if render is not None:
         development = render["designs"] - settings["data"]["source"]["test_classes"]
@@ -163,6 +166,16 @@ def checked(config: DictConfig, *, multirun: bool = False) -> dict[str, Any]:
         check_enough_classes(len(training), settings["sampler"]["classes_per_batch"])
     check_processes(settings, multirun=multirun)
     return settings
+
+
+def _with_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The section `loss` with the hyperparameters that one word selects."""
+    word, loss, by_hand = settings["hyperparameters"], settings["loss"], _set_by_hand("loss.")
+    if word in NAMES or loss.get("family") == "control":
+        return merge_published(loss, word if word in NAMES else "default", keep=by_hand)
+    found = found_hyperparameters(settings["output_root"], word, loss["name"])
+    tuned = merge_published({**loss, "published": found}, "published", keep=by_hand)
+    return {**tuned, "published": loss.get("published")}
 
 
 def embedder(config: Mapping[str, Any]) -> Embedder:

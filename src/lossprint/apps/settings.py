@@ -102,6 +102,9 @@ class TrainingSettings:
     keep_checkpoints: bool
     callbacks: Section = field(default_factory=dict)
     experiment: Section | None = None
+    search: Section | None = None
+    status: str | None = None
+    retry_failed: bool = False
     num_classes: int | None = None
 
 

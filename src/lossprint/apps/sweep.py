@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
+from lossprint.apps.slurm import analysis_job
 from lossprint.files import whole_file
 from lossprint.runs.record import RunRecord, load_record
 from lossprint.runs.summary import runs_summary
@@ -82,7 +83,10 @@ class SweepEnd(Callback):
         for note in failed:
             text = f"{' '.join(note['overrides'])}: {note['error']}"
             console.print(f"[bold red]failed[/] {escape(text)}", highlight=False, soft_wrap=True)
-        if config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
+        scheduled = analysis_job(Path(config.hydra.sweep.dir))
+        if scheduled is not None:
+            console.print(f"the comparison is SLURM job {scheduled}", highlight=False)
+        elif config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
             compare_losses(records, config)
         if failed:
             sys.exit(1)

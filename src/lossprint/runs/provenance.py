@@ -38,6 +38,9 @@ IMMATERIAL = frozenset(
         "logger",
         "num_classes",  # the data tells, whose fingerprint is kept
         "output_root",
+        "retry_failed",
+        "search",
+        "status",
         "sweep",
     }
 )
