@@ -11,7 +11,6 @@ from typing import Any
 import hydra
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from lossprint.training.datamodule import ImageDataModule, Split
 from lossprint.training.losses import build_loss
 from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import constant
+from lossprint.training.processes import strategy_for
 
 CLASSES, IMAGES, STEPS = 6, 8, 10
 TESTED = 7  # images of validation and test, which two processes cannot share equally
@@ -96,7 +96,9 @@ def network() -> Embedder:
     return Embedder(Backbone(layers, 32), 16, freeze_batchnorm=True)
 
 
-def train(loss: dict[str, Any], devices: int) -> dict[str, Tensor]:
+def train(
+    loss: dict[str, Any], devices: int, accelerator: str = "cpu", strategy: str = "auto"
+) -> dict[str, Tensor]:
     """All that one process saw: losses, gradients, weights, and the test's embeddings."""
     spec = build_loss(loss, hydra.utils.instantiate, num_classes=CLASSES, seed=0)
     module = MetricLearning(
@@ -104,9 +106,9 @@ def train(loss: dict[str, Any], devices: int) -> dict[str, Tensor]:
     )
     seen, images = Seen(), data()
     trainer = pl.Trainer(
-        accelerator="cpu",
+        accelerator=accelerator,
         devices=devices,
-        strategy=DDPStrategy(find_unused_parameters=True) if devices > 1 else "auto",
+        **strategy_for(module.embedder, devices, strategy),
         max_epochs=1,
         callbacks=[seen],
         logger=False,
@@ -129,22 +131,27 @@ def train(loss: dict[str, Any], devices: int) -> dict[str, Tensor]:
     }
 
 
-def train_all(losses: dict[str, dict[str, Any]], devices: int) -> dict[str, Tensor]:
+def train_all(losses: dict[str, dict[str, Any]], devices: int, *options: str) -> dict[str, Tensor]:
     """Under every loss in turn, the names of its results below the loss's name."""
     torch.set_num_threads(1)
     return {
-        f"{name}/{key}": value.contiguous()
+        f"{name}/{key}": value.cpu().contiguous()
         for name, loss in losses.items()
-        for key, value in train(loss, devices).items()
+        for key, value in train(loss, devices, *options).items()
     }
 
 
 def process(
-    rank: int, port: int, losses: dict[str, dict[str, Any]], folder: Path, devices: int
+    rank: int,
+    port: int,
+    losses: dict[str, dict[str, Any]],
+    folder: Path,
+    devices: int,
+    accelerator: str = "cpu",
 ) -> None:
     """One of several: what it saw is in `<folder>/<rank>.safetensors`."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": str(rank)}
-    save_file(train_all(losses, devices), folder / f"{rank}.safetensors")
+    save_file(train_all(losses, devices, accelerator, "ddp"), folder / f"{rank}.safetensors")
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """The table that ends a sweep: every run with how it went."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from rich.console import Group
 from rich.markup import escape
@@ -18,14 +19,22 @@ _STYLES = {"finished": "green", "failed": "bold red"}  # others: yellow
 _MISSING = "–"
 
 
-def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> Group:
-    """Make a table of runs with their metrics on unseen classes, and below it what failed and why.
+def runs_summary(
+    records: Iterable[RunRecord],
+    *,
+    title: str | None = None,
+    running: Mapping[Path, str] | None = None,
+) -> Group:
+    """Make a table of runs with their metrics on unseen classes, and below it the runs at work.
+
+    What failed comes last, and why.
 
     Args:
-        records: in the order of the rows. A record left "running" was interrupted.
+        records: in the order of the rows. One that says "running" was cut off unless it is at work.
         title: above the table.
+        running: where runs are at work, by their folders.
     """
-    records = list(records)
+    records, running = list(records), running or {}
     table = Table(title=title, title_justify="left")
     table.add_column("loss", no_wrap=True)
     table.add_column("fold", justify="right")
@@ -35,7 +44,9 @@ def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> G
         table.add_column(name, justify="right")
     table.add_column("time", justify="right")
     for record in records:
-        status = "interrupted" if record.status == "running" else record.status
+        status = record.status
+        if status == "running" and record.folder not in running:
+            status = "interrupted"
         if record.collapsed:
             status = "collapsed"
         metrics = [_metric(record, key) for key in _COLUMNS.values()]
@@ -47,12 +58,17 @@ def runs_summary(records: Iterable[RunRecord], *, title: str | None = None) -> G
             *metrics,
             duration_text(sum(record.durations.values())) if record.durations else _MISSING,
         )
+    places = [
+        Text.assemble((record.name, "yellow"), f": {running[record.folder]}")
+        for record in records
+        if record.folder in running
+    ]
     errors = [
         Text.assemble((record.name, "bold red"), f": {record.error}")
         for record in records
         if record.status == "failed"
     ]
-    return Group(table, *errors)
+    return Group(table, *places, *errors)
 
 
 def duration_text(seconds: float) -> str:
