@@ -1,4 +1,4 @@
-"""A sweep at a glance: what is done, what runs where, what failed and why; and once more the rest."""
+"""A sweep at a glance: what is done, what runs where, what failed and why; and the rest anew."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
