@@ -105,12 +105,37 @@ def alone(folder: Path | str, work: str, *, name: str = LOCK) -> Iterator[None]:
         lock.acquire(poll_interval=0.25)
     try:
         with whole_file(holder) as temporary:
-            temporary.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+            temporary.write_text(_this_process())
         yield
     finally:
         if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+def held_by(folder: Path | str, *, name: str = LOCK) -> str | None:
+    """Which process works `alone` in a folder now; None if none does."""
+    file = Path(folder) / name
+    if not file.is_file():
+        return None
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _read_holder(file.with_name(f"{name}.holder"))
+    lock.release()
+    return None
+
+
+def _this_process() -> str:
+    place = f"process {os.getpid()} on {socket.gethostname()}"
+    job = "_".join(
+        os.environ[key]
+        for key in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
+        if key in os.environ
+    )
+    job = job or os.environ.get("SLURM_JOB_ID", "")
+    return f"{place}, SLURM job {job}" if job else place
 
 
 def _read_holder(file: Path) -> str:

@@ -1,6 +1,7 @@
 """A sweep on SLURM is followed by its analysis: a job that waits until the others have ended."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ _COMMON = (
 """What submitit calls alike for every kind of cluster; it puts the kind before other names."""
 
 
-def follow_with_analysis(launch: Path, runs: Path, output_root: str, logger: str) -> str | None:
+def follow_with_analysis(launch: Path, runs: Path, output_root: str, logger: str) -> None:
     """Submit the analysis of a sweep, from whichever of its jobs is the first to come here.
 
     The analysis starts when all jobs have ended, however they ended: also when one was killed, and
@@ -28,36 +29,36 @@ def follow_with_analysis(launch: Path, runs: Path, output_root: str, logger: str
         launch: folder of the launch, which its jobs share.
         runs: folder of the sweep's runs.
         output_root, logger: of the analysis.
-
-    Returns:
-        The analysis's job number; None if this is no job of several on SLURM, or another one
-        submitted it.
     """
     array = os.environ.get(ARRAY)
     if array is None:
-        return None
+        return
     note = launch / NOTE
     launch.mkdir(parents=True, exist_ok=True)
     try:
         note.touch(exist_ok=False)
     except FileExistsError:
-        return None
-    import submitit  # an extra, without which there is no job of it
-
-    hydra = HydraConfig.get()
+        return
     script = _conf_folder().parent / "analyze.py"
     command = [sys.executable, str(script), f'runs=["{runs.resolve()}"]']
     command += [f"output_root={output_root}", f"logger={logger}"]
+    try:
+        said = _submit(command, launch, dependency=f"afterany:{array}")
+    except (OSError, RuntimeError) as error:  # some clusters take no jobs from jobs
+        said = f"none ({' '.join(str(error).split())}); make it by: {shlex.join(command)}"
+    note.write_text(said)
+
+
+def _submit(command: list[str], launch: Path, dependency: str) -> str:
+    import submitit  # an extra, without which there is no job of it
+
     with submitit.helpers.clean_env():
         executor = submitit.AutoExecutor(folder=f"{launch}/.submitit/%j", cluster="slurm")
+        launcher = OmegaConf.to_container(HydraConfig.get().launcher, resolve=True)
         executor.update_parameters(
-            **_resources(OmegaConf.to_container(hydra.launcher, resolve=True)),
-            name="analysis",
-            slurm_dependency=f"afterany:{array}",
+            **_resources(launcher), name="analysis", slurm_dependency=dependency
         )
-        job = executor.submit(submitit.helpers.CommandFunction(command))
-    note.write_text(str(job.job_id))
-    return str(job.job_id)
+        return str(executor.submit(submitit.helpers.CommandFunction(command)).job_id)
 
 
 def analysis_job(launch: Path) -> str | None:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
-from lossprint.apps.slurm import analysis_job
+from lossprint.apps.slurm import analysis_job, follow_with_analysis
 from lossprint.files import whole_file
 from lossprint.runs.record import RunRecord, load_record
 from lossprint.runs.summary import runs_summary
@@ -51,6 +51,12 @@ class Job:
             return False
         notes = [json.loads(path.read_text()) for path in self.note.parent.glob("??????.json")]
         return len(notes) >= int(trials) and all("error" in note for note in notes)
+
+    def schedule_analysis(self, config: DictConfig) -> None:
+        """See `follow_with_analysis`."""
+        if self.note is not None and config.analyze:
+            runs = Path(config.output_root) / config.sweep
+            follow_with_analysis(self.note.parent, runs, config.output_root, config.logger.name)
 
     def _write(self, content: dict[str, Any]) -> None:
         if self.note is None:

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from lossprint.apps import build
-from lossprint.apps.errors import exit_code, show_error
+from lossprint.apps.errors import command, exit_code, show_error
+from lossprint.apps.search import trial_value
+from lossprint.apps.status import retry, show_status
 from lossprint.apps.sweep import current_job
 from lossprint.data.index import Partition
 from lossprint.files import alone, remove_leftovers, whole_file
@@ -33,7 +35,15 @@ from lossprint.runs.provenance import (
     package_versions,
     run_key,
 )
-from lossprint.runs.record import RECORD_FILE, RunRecord, check_writable, load_record, run_folder
+from lossprint.runs.record import (
+    RECORD_FILE,
+    RunRecord,
+    UnwrittenRecord,
+    check_writable,
+    load_record,
+    run_folder,
+)
+from lossprint.runs.tracker import Tracker
 from lossprint.tensor_files import save_tensors
 from lossprint.training.callbacks.metrics_file import EpochMetrics
 from lossprint.training.checkpoints import Checkpoints
@@ -64,13 +74,23 @@ def run_job(config: DictConfig) -> float | None:
     a failed job leaves the rest to go on; its error is in its record and in the table at the end.
 
     Returns:
-        MAP@R on the unseen classes, so that Hydra's sweepers can optimise it; None if it failed,
+        MAP@R on the validation classes, which Hydra's sweepers may optimise; None if it failed,
         which they count as a failed trial.
     """
-    console = Console()
+    first = rank_zero_only.rank == 0
+    console = Console(quiet=not first)  # of several processes that train a run one speaks
     job = current_job()
+    if config.status is not None:
+        with command(console, interrupted="the same command goes on"):
+            return _sweep_again(config, console)
+    job.schedule_analysis(config)
     try:
-        record = train(config, console, multirun=job.multirun)
+        if config.search is not None:
+            value = trial_value(config, lambda run: train(run, console, multirun=True))
+            record = None
+        else:
+            record = train(config, console, multirun=job.multirun)
+            value = record.metrics.get("val/map_at_r")
     except (Interrupted, KeyboardInterrupt):
         console.print("[yellow]interrupted[/]; the same command continues from the last epoch")
         sys.exit(130)
@@ -82,17 +102,34 @@ def run_job(config: DictConfig) -> float | None:
         elif job.multirun:
             return None
         sys.exit(exit_code(error))
-    job.note_run(record.folder)
-    return record.metrics.get("test/map_at_r")
+    if record is not None:
+        job.note_run(record.folder)
+    return value
 
 
-def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> RunRecord:
+def _sweep_again(config: DictConfig, console: Console) -> None:
+    """Show how a sweep is doing; with `retry_failed` train once more what failed or was cut off."""
+    left = show_status(config.status, config.output_root, console)
+    if config.retry_failed:
+        places = {"output_root": config.output_root, "data_root": config.data_root}
+        failed = retry(
+            left, lambda run: train(run, console, multirun=True, chosen=True), console, places
+        )
+        show_status(config.status, config.output_root, console)
+        if failed:
+            sys.exit(1)
+
+
+def train(
+    composed: DictConfig, console: Console, *, multirun: bool = False, chosen: bool = False
+) -> RunRecord:
     """Train as configured, unless that is done already.
 
     Args:
         composed: the configuration as Hydra composed it.
         console: progress and results are printed to it.
         multirun: whether this is one job of several.
+        chosen: its hyperparameters are chosen already, as in the configuration that a run keeps.
 
     Returns:
         The finished run's record.
@@ -104,7 +141,7 @@ def train(composed: DictConfig, console: Console, *, multirun: bool = False) -> 
         Exception: whatever else stopped the training; the record then says "failed", with it.
     """
     quiet_libraries()
-    config = build.checked(composed, multirun=multirun)
+    config = build.checked(composed, multirun=multirun, chosen=chosen)
     folder = run_folder(
         config["output_root"],
         config["sweep"],
@@ -149,22 +186,29 @@ def _trained(
     images = images or build.partition(config)
     size = sum(value.nbytes for value in network.state_dict().values())
     check_writable(folder, required_bytes=STATES_KEPT * size)
-    for place in (folder, folder / "checkpoints", folder / "analysis"):
-        remove_leftovers(place)
-    if existing is None and (config["force"] or (folder / RECORD_FILE).exists()):
-        clear_run(folder)
+    first = rank_zero_only.rank == 0
+    if first:
+        for place in (folder, folder / "checkpoints", folder / "analysis"):
+            remove_leftovers(place)
+        if existing is None and (config["force"] or (folder / RECORD_FILE).exists()):
+            clear_run(folder)
     if existing is not None:
         check_same_images(existing, images)
-    record = existing or RunRecord(
-        folder=folder,
-        loss=config["loss"]["name"],
-        family=config["loss"]["family"],
-        distance=config["loss"]["distance"],
-        fold=config["fold"],
-        seed=config["seed"],
-        data_fingerprint=images.fingerprint(),
-        versions=package_versions(),
-        git_commit=git_commit(),
+    # Further processes train along; the first one writes.
+    record = (
+        existing
+        if first and existing
+        else (RunRecord if first else UnwrittenRecord)(
+            folder=folder,
+            loss=config["loss"]["name"],
+            family=config["loss"]["family"],
+            distance=config["loss"]["distance"],
+            fold=config["fold"],
+            seed=config["seed"],
+            data_fingerprint=images.fingerprint(),
+            versions=package_versions(),
+            git_commit=git_commit(),
+        )
     )
     record = record.begin(config)
     try:
@@ -268,7 +312,9 @@ def _train(
     )
     prepared = time.perf_counter()
     record = record.begin(config)
-    with track_training(record, config["logger"], config) as tracker:
+    first = rank_zero_only.rank == 0
+    tracking = track_training(record, config["logger"], config) if first else nullcontext(Tracker())
+    with tracking as tracker:
         record = record.with_wandb(tracker.path)
         callbacks = [
             *build.callbacks(
@@ -285,6 +331,8 @@ def _train(
         ]
         trainer = build.trainer(config, network, callbacks, checkpoints)
         metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
+        if not first:
+            return record
         save_test_embeddings(module, record.test_embeddings_file)
         gallery = draw_gallery(module, data)
         with whole_file(record.folder / "gallery.png") as temporary:

@@ -177,6 +177,16 @@ class RunRecord:
         return record
 
 
+class UnwrittenRecord(RunRecord):
+    """A run's record as the further processes that train it hold it: nothing is written."""
+
+    def begin(self, config: Mapping[str, Any]) -> Self:
+        return self._rewritten(status="running")
+
+    def _rewritten(self, **changes: Any) -> Self:
+        return dataclasses.replace(self, **changes)
+
+
 def load_record(folder: Path | str) -> RunRecord:
     """Read the record of a run.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytorch_lightning as pl
 from torch import nn
@@ -46,7 +47,7 @@ def fit_and_test(
     metrics = {f"untrained/{name.partition('/')[2]}": value for name, value in tested.items()}
     if module.criterion is not None:
         try:
-            trainer.fit(module, data, ckpt_path=checkpoints.resume(), weights_only=True)
+            trainer.fit(module, data, ckpt_path=_resume(trainer, checkpoints), weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise Interrupted from stop
         if trainer.interrupted:
@@ -57,8 +58,15 @@ def fit_and_test(
         metrics["best_epoch"] = best["epoch"]
         score = best_validation(best)
         metrics |= {} if score is None else {MONITOR: score}
-    save_weights(module.embedder, weights_file)
+    if trainer.is_global_zero:
+        save_weights(module.embedder, weights_file)
     return metrics | _metrics(trainer.test(module, data, verbose=False))
+
+
+def _resume(trainer: pl.Trainer, checkpoints: Checkpoints) -> Path | None:
+    """What the first of several processes finds to continue from."""
+    found = checkpoints.resume() if trainer.is_global_zero else None
+    return cast(Path | None, trainer.strategy.broadcast(found))
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
