@@ -85,7 +85,7 @@ def run_job(config: DictConfig) -> float | None:
             return _sweep_again(config, console)
     job.schedule_analysis(config)
     try:
-        if config.search is not None:
+        if config.get("search") is not None:
             value = trial_value(config, lambda run: train(run, console, multirun=True))
             record = None
         else:
