@@ -19,6 +19,7 @@ from rich.table import Table
 
 from lossprint.apps.hyperparameters import check_search, set_file, write_found
 from lossprint.runs.record import RunRecord
+from lossprint.streams import stream_seed
 
 OBJECTIVE = "val/map_at_r"
 
@@ -61,8 +62,10 @@ class Search(Callback):
             sys.exit(2)
         with open_dict(config.hydra.sweeper):
             config.hydra.sweeper.n_trials = max(0, config.search.trials - done)
-            # Else a continued search would draw its first trials once more.
-            config.hydra.sweeper.sampler.seed = config.search.seed * 1_000_003 + done
+            if "seed" in config.hydra.sweeper.sampler:
+                # With the same one a continued search would draw its first trials once more.
+                seed = stream_seed(config.search.seed, "search", done) % 2**32
+                config.hydra.sweeper.sampler.seed = seed
         if done:
             console.print(f"{done} of {config.search.trials} trials are done already")
 
