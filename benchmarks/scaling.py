@@ -74,6 +74,7 @@ def train(rank: int, port: int, processes: int, steps: int, folder: Path) -> Non
         LossSpec("triplet", "ranking", "lp", TripletMarginLoss()),
         lambda groups: torch.optim.AdamW(groups, lr=1e-4),
         constant,
+        embedding_lr=1e-4,
         seed=0,
     )
     batches = ClassBalancedBatches(

@@ -106,7 +106,12 @@ def train(
     """All that one process saw: losses, gradients, weights, and the test's embeddings."""
     spec = build_loss(loss, hydra.utils.instantiate, num_classes=CLASSES, seed=0)
     module = MetricLearning(
-        network(), spec, lambda groups: torch.optim.SGD(groups, lr=0.05), constant, seed=0
+        network(),
+        spec,
+        lambda groups: torch.optim.SGD(groups, lr=0.05),
+        constant,
+        embedding_lr=0.05,
+        seed=0,
     )
     seen, images = Seen(), data()
     trainer = pl.Trainer(

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from PIL import Image
-from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -51,6 +50,7 @@ from lossprint.training.datamodule import ImageDataModule
 from lossprint.training.fit import Interrupted, fit_and_test
 from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick_queries
 from lossprint.training.module import MetricLearning
+from lossprint.training.processes import is_first_process
 
 PROPERTY = "probe/nr_precision/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
@@ -77,7 +77,7 @@ def run_job(config: DictConfig) -> float | None:
         MAP@R on the validation classes, which Hydra's sweepers may optimise; None if it failed,
         which they count as a failed trial.
     """
-    first = rank_zero_only.rank == 0
+    first = is_first_process()
     console = Console(quiet=not first)  # of several processes that train a run one speaks
     job = current_job()
     if config.status is not None:
@@ -165,9 +165,7 @@ def train(
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
     """Of several processes that train one run together, the first one holds its folder."""
-    if getattr(rank_zero_only, "rank", 0):  # set by Lightning, on the function
-        return nullcontext()
-    return alone(folder, f"training {folder}")
+    return alone(folder, f"training {folder}") if is_first_process() else nullcontext()
 
 
 def _trained(
@@ -186,7 +184,7 @@ def _trained(
     images = images or build.partition(config)
     size = sum(value.nbytes for value in network.state_dict().values())
     check_writable(folder, required_bytes=STATES_KEPT * size)
-    first = rank_zero_only.rank == 0
+    first = is_first_process()
     if first:
         for place in (folder, folder / "checkpoints", folder / "analysis"):
             remove_leftovers(place)
@@ -194,11 +192,10 @@ def _trained(
             clear_run(folder)
     if existing is not None:
         check_same_images(existing, images)
-    # Further processes train along; the first one writes.
-    record = (
-        existing
-        if first and existing
-        else (RunRecord if first else UnwrittenRecord)(
+    record = existing
+    if record is None or not first:
+        # Further processes train along; the first one writes.
+        record = (RunRecord if first else UnwrittenRecord)(
             folder=folder,
             loss=config["loss"]["name"],
             family=config["loss"]["family"],
@@ -209,7 +206,6 @@ def _trained(
             versions=package_versions(),
             git_commit=git_commit(),
         )
-    )
     record = record.begin(config)
     try:
         data = build.datamodule(config, images)
@@ -312,7 +308,7 @@ def _train(
     )
     prepared = time.perf_counter()
     record = record.begin(config)
-    first = rank_zero_only.rank == 0
+    first = is_first_process()
     tracking = track_training(record, config["logger"], config) if first else nullcontext(Tracker())
     with tracking as tracker:
         record = record.with_wandb(tracker.path)

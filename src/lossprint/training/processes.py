@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities import rank_zero_only
 from torch import nn
 
 from lossprint.data.sampler import check_shares
@@ -16,6 +17,11 @@ from lossprint.data.sampler import check_shares
 STRATEGIES = ("auto", "ddp")
 PATIENCE = timedelta(hours=12)
 """How long processes wait for the first one, which alone measures the probe set."""
+
+
+def is_first_process() -> bool:
+    """Whether this process is the first, or the only one, of those that train a run."""
+    return getattr(rank_zero_only, "rank", 0) == 0  # Lightning sets it on the function
 
 
 def number_of_processes(trainer: Mapping[str, Any]) -> int:
