@@ -44,13 +44,14 @@ def test_each_is_trained_again_as_it_was_and_one_that_fails_stops_no_other(tmp_p
     seen = []
 
     def train(config):
-        seen.append((config.loss.name, config.sweep, config.force, config.output_root))
+        seen.append((config.loss.name, config.sweep, config.force, config.data_root))
+        assert config.output_root == str(tmp_path)
         if config.loss.name == "bad":
             raise ValueError("still wrong")
         return records[1]
 
     text = io.StringIO()
-    failed = retry(records, train, Console(file=text), {"output_root": "here"})
+    failed = retry(records, train, Console(file=text), "here")
     assert failed == 1
     assert seen == [("bad", "mine", False, "here"), ("dead", "mine", False, "here")]
     assert "still wrong" in text.getvalue()

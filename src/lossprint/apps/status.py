@@ -1,8 +1,7 @@
 """A sweep at a glance: what is done, what runs where, what failed and why; and the rest anew."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -50,7 +49,7 @@ def retry(
     records: list[RunRecord],
     train: Callable[[DictConfig], RunRecord],
     console: Console,
-    places: Mapping[str, Any],
+    data_root: str,
 ) -> int:
     """Train runs once more, each as its own configuration says; one that fails stops no other.
 
@@ -58,14 +57,16 @@ def retry(
         records: of the runs.
         train: gives the finished run of a configuration.
         console: errors are printed to it.
-        places: entries that hold for this machine in place of the configuration's.
+        data_root: of this machine, in place of the configuration's.
 
     Returns:
         How many failed again.
     """
     failed = 0
     for record in records:
-        config = {**record.config(), **places, "sweep": record.sweep, "force": False}
+        sweep = record.folder.resolve().parent.parent
+        place = {"output_root": str(sweep.parent), "sweep": sweep.name, "data_root": data_root}
+        config = {**record.config(), **place, "force": False}
         try:
             train(OmegaConf.create(config))
         except Exception as error:

@@ -111,9 +111,11 @@ def _sweep_again(config: DictConfig, console: Console) -> None:
     """Show how a sweep is doing; with `retry_failed` train once more what failed or was cut off."""
     left = show_status(config.status, config.output_root, console)
     if config.retry_failed:
-        places = {"output_root": config.output_root, "data_root": config.data_root}
         failed = retry(
-            left, lambda run: train(run, console, multirun=True, chosen=True), console, places
+            left,
+            lambda run: train(run, console, multirun=True, chosen=True),
+            console,
+            config.data_root,
         )
         show_status(config.status, config.output_root, console)
         if failed:
