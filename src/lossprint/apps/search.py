@@ -34,13 +34,13 @@ def trial_value(config: DictConfig, train: Callable[[DictConfig], RunRecord]) ->
     Returns:
         None if it is no number, which makes the trial a failed one.
     """
-    values = [
-        train(OmegaConf.merge(config, {"fold": fold, "seed": seed})).metrics.get(
-            OBJECTIVE, math.nan
-        )
-        for fold in config.search.folds
-        for seed in config.search.seeds
-    ]
+    place = f"{config.output_root}/searches/{config.search.name}"
+    values = []
+    for fold in config.search.folds:
+        for seed in config.search.seeds:
+            run = {"fold": fold, "seed": seed, "output_root": place}
+            record = train(OmegaConf.merge(config, run))
+            values.append(record.metrics.get(OBJECTIVE, math.nan))
     mean = sum(values) / len(values)
     return mean if math.isfinite(mean) else None
 
