@@ -26,6 +26,7 @@ from lossprint.runs.record import load_record, run_folder
 
 CONF = Path(__file__).parents[1] / "conf"
 STEPS, TRIALS = 75, 4
+TRIALS_FOLDER = "tuning"
 
 Grid = dict[str, list[float]]
 
@@ -61,8 +62,8 @@ def points(grid: Grid) -> list[dict[str, float]]:
 
 
 def sweep(point: dict[str, float]) -> str:
-    """A folder's name: `tuning/<name>-<value>+…`."""
-    return "tuning/" + "+".join(f"{name.split('.')[-1]}-{value:g}" for name, value in point.items())
+    """Names a point: `<name>-<value>+…`."""
+    return "+".join(f"{name.split('.')[-1]}-{value:g}" for name, value in point.items())
 
 
 def run_trial(loss: str, point: dict[str, float], root: Path, console: Console) -> None:
@@ -72,7 +73,7 @@ def run_trial(loss: str, point: dict[str, float], root: Path, console: Console) 
         [
             f"loss={loss}", *settings, f"sampler.batches={STEPS}", "trainer.max_epochs=1",
             "callbacks=retrieval", "~callbacks.progress", "logger=none", "analyze=false",
-            f"output_root={root}", f"sweep={sweep(point)}",
+            f"output_root={root / TRIALS_FOLDER}", f"sweep={sweep(point)}",
         ],
     )  # fmt: skip
     try:
@@ -86,7 +87,7 @@ def results(root: Path) -> pd.DataFrame:
     rows = []
     for loss, grid in GRIDS.items():
         for point in points(grid):
-            folder = run_folder(root, sweep(point), loss, 0, 0)
+            folder = run_folder(root / TRIALS_FOLDER, sweep(point), loss, 0, 0)
             record = load_record(folder) if (folder / "run.json").is_file() else None
             if record is None or record.status == "running":
                 continue
