@@ -244,11 +244,12 @@ def test_the_share_has_a_jackknife_interval():
             kept = np.arange(12) != run
             inside = GOLDEN["likeness"][np.ix_(kept, kept)]
             one = loss_contrast(inside, GOLDEN["loss"][kept], GOLDEN["seed"][kept])
-            left.append(one.share)
+            left.append(np.log(1 - one.share))
         variance += 2 / 3 * ((np.array(left) - np.mean(left)) ** 2).sum()
     reach = 2.306004135204166 * np.sqrt(variance)  # Student's t, 8 degrees of freedom
+    rest = 1 - found.share  # of the disagreement: what is there between seeds too, never below 0
     assert (found.share_low, found.share_high) == pytest.approx(
-        (found.share - reach, found.share + reach)
+        (1 - rest * np.exp(reach), 1 - rest * np.exp(-reach))
     )
 
 

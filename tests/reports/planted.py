@@ -31,6 +31,8 @@ def evidence(*, families_differ: bool = True) -> Evidence:
                 "fold": 0,
                 "seed": seed,
                 "distance": "cosine",
+                "source": "training",
+                "config": loss,
             }
             for loss, family in FAMILIES.items()
             for seed in SEEDS[: 1 if family == "control" else 2]
@@ -91,13 +93,25 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         "agreement": agreement,
         "agreement_by_loss": _pairs_by_loss(agreement, ["correlation", "spread", "divergence"]),
         "similarity": similarity,
-        "similarity_by_loss": _pairs_by_loss(similarity, ["cka", "neighbor_overlap"]),
+        "similarity_by_loss": _pairs_by_loss(similarity, ["cka", "neighbor_overlap"]).assign(
+            chance=10 / 59
+        ),
         "properties": properties,
         "properties_by_loss": _by_loss(properties, ["property"]),
         "property_families": property_families(p_holm=0.5),
         "shares_by_loss": _by_loss(shares, ["region", "area"]),
         "interventions_by_loss": _by_loss(interventions, ["property", "reference"]),
         "contrasts": pd.DataFrame([contrast(losses=len(trained))]),
+        "odd_losses": odd_losses(arcface=0.02),
+        "corrected_by_loss": corrected(0.9),
+        "geometry": runs.assign(
+            effective_rank=20.0,
+            mean_length=0.4,
+            uniformity=-2.0,
+            alignment=0.5,
+            class_separation=0.6,
+            collapsed=False,
+        ),
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
         "galleries": pd.DataFrame(
@@ -123,20 +137,56 @@ def contrast(**changes: object) -> dict[str, object]:
         "measure": "correlation",
         "contrast": "loss",
         "replicates": "seed",
+        "losses": 4,
+        "seeds": 2,
         "within": 0.85,
         "between": 0.6,
-        "difference": 0.25,
-        "low": 0.2,
-        "high": 0.3,
+        "share": 0.625,
+        "share_low": 0.5,
+        "share_high": 0.75,
+        "rho": 0.7,
+        "rho_low": 0.6,
+        "rho_high": 0.8,
+        "detectable_rho": 0.95,
+        "statistic": -np.log(0.7),
         "p": 0.0417,
         "smallest_p": 0.0417,
-        "within_pairs": 4,
-        "between_pairs": 12,
-        "losses": 4,
         "tests": 1,
         **changes,
     }
     return {"p_adjusted": row["p"], **row}
+
+
+def odd_losses(**p: float) -> pd.DataFrame:
+    """By maps; losses that are not named have p = 1."""
+    losses = [loss for loss in FAMILIES if loss != "untrained"]
+    return pd.DataFrame(
+        {
+            "measure": "correlation",
+            "loss": losses,
+            "family": [FAMILIES[loss] for loss in losses],
+            "rho": [0.6 if loss in p else 0.75 for loss in losses],
+            "p": [p.get(loss, 1.0) for loss in losses],
+        }
+    )
+
+
+def corrected(rho: float) -> pd.DataFrame:
+    """One ρ of all pairs of losses."""
+    losses = [loss for loss in FAMILIES if loss != "untrained"]
+    return pd.DataFrame(
+        [
+            {
+                "loss_a": a,
+                "family_a": FAMILIES[a],
+                "loss_b": b,
+                "family_b": FAMILIES[b],
+                "correlation": 1.0 if a == b else rho + 0.01 * losses.index(b),
+                "cka": 1.0 if a == b else rho,
+            }
+            for a, b in combinations_with_replacement(losses, 2)
+        ]
+    )
 
 
 def property_families(*, p_holm: float, smallest_p: float = 0.01) -> pd.DataFrame:

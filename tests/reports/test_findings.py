@@ -7,6 +7,7 @@ from lossprint.reports.answer import answer
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.report import findings as findings_of
+from lossprint.reports.sections.contrasts import deciding_command
 from tests.reports.planted import contrast, property_families, replaced
 
 
@@ -22,40 +23,84 @@ def about(evidence: Evidence, topic: str):
     return [finding for finding in findings(evidence) if finding.topic == topic]
 
 
-def test_a_difference_is_told_with_its_size_and_noise_floor(evidence):
+def test_a_difference_is_told_with_its_size_and_the_noise_of_training(evidence):
     first = findings(evidence)[0]
     assert first.verdict is Verdict.DIFFERENT
-    for part in ("r = 0.85", "r = 0.60", "0.250 (95 % interval 0.200 to 0.300)", "p = 0.042"):
+    for part in (
+        "r = 0.85",
+        "r = 0.60",
+        "ρ = 0.70 [0.60, 0.80]",
+        "p = 0.042",
+        "Arcface (ρ = 0.60)",
+    ):
         assert part in first.text
-    assert answer(evidence).startswith("No: these 4 losses do not look at the same pixels")
+    told = answer(evidence)
+    assert told.startswith("Not all alike: the maps of these 4 losses differ")
+    assert "By maps, arcface (ρ = 0.60) stands out." in told
+    assert "38 % of the disagreement between two losses is there between two seeds" in told
+    assert "With the maps of untrained networks theirs agree at r = 0.3" in told
+    assert "same pixels" not in told
 
 
 def test_noise_is_called_noise(evidence):
-    noise = with_contrast(evidence, p=0.4, within=0.61, difference=0.01, low=-0.02, high=0.04)
+    noise = with_contrast(evidence, p=0.4, within=0.61, rho=1.0, share=0.0)
     first = findings(noise)[0]
     assert first.verdict is Verdict.NOT_SHOWN
-    assert "nothing further can be concluded" in first.text
-    assert answer(noise).startswith("No difference was shown")
+    assert "mean ρ of 0.950 or less would have been shown with 80 % power" in first.text
+    assert answer(noise).startswith("Not shown to differ: the maps of these 4 losses")
+    assert "a mean ρ of 0.95 most likely could" in answer(noise)
 
 
-def test_too_few_losses_decide_nothing_however_large_the_difference(evidence):
-    few = with_contrast(evidence, p=1 / 6, smallest_p=1 / 6, losses=3)
-    first = findings(few)[0]
-    assert first.verdict is Verdict.UNDECIDABLE
-    assert "least p possible is 0.17" in first.text
-    assert "with 3 losses" in first.text
-    assert "more seeds" in first.text
-    assert answer(few).startswith("It cannot be concluded")
+def test_what_is_not_decided_is_one_line_with_the_command_that_decides_it(evidence):
+    rows = [
+        contrast(p=1 / 24, smallest_p=1 / 24, tests=2, measure=m) for m in ("correlation", "cka")
+    ]
+    few = replaced(evidence, contrasts=pd.DataFrame(rows))
+    (undecided,) = [f for f in findings(few) if f.topic == "not decided"]
+    assert undecided.verdict is Verdict.UNDECIDABLE
+    # 1 / 4! is too large for two questions at 0.05 together, 1 / (4!)² is not.
+    command = "python train.py -m loss=arcface,contrastive,normalized_softmax,triplet seed=0,1,2"
+    assert undecided.text == (
+        "With these runs it is not decided whether the maps of the losses and the embeddings of "
+        f"the losses differ. This decides it: {command}"
+    )
+    assert answer(few).startswith("Not decided: these are too few trainings")
+
+
+@pytest.mark.parametrize(("losses", "seeds"), [(2, 7), (3, 4), (4, 3), (5, 2)])
+def test_the_command_has_as_many_seeds_as_the_least_p_takes(evidence, losses, seeds):
+    runs = evidence["runs"].query("family != 'control'")
+    made = [runs.iloc[[0]].assign(loss=f"l{i}", config=f"l{i}") for i in range(losses)]
+    known = Evidence({"runs": pd.concat(made)}, settings={"alpha": 0.05})
+    assert deciding_command(known).endswith(f"seed={','.join(map(str, range(seeds)))}")
+
+
+def test_networks_that_are_not_trained_here_get_no_command(evidence):
+    imported = replaced(evidence, runs=evidence["runs"].assign(source="import"))
+    once = with_contrast(
+        imported, p=np.nan, smallest_p=np.nan, within=np.nan, rho=np.nan, share=np.nan
+    )
+    assert "python train.py" not in " ".join(f.text for f in findings(once))
+    assert answer(once).startswith("Whether these 4 losses differ by more than trainings")
+    assert "maps agree at r = 0.60" in answer(once)
 
 
 def test_without_a_noise_floor_nothing_is_claimed(evidence):
     once = with_contrast(
-        evidence, within_pairs=0, within=np.nan, p=np.nan, smallest_p=np.nan, difference=np.nan
+        evidence, within=np.nan, p=np.nan, smallest_p=np.nan, rho=np.nan, share=np.nan
     )
     once = replaced(once, runs=evidence["runs"].query("seed == 0"))
     assert all(f.verdict is not Verdict.DIFFERENT for f in findings(once))
     assert "seed=0,1" in about(once, "noise floor")[0].text
     assert "too few trainings" in answer(once)
+
+
+def test_collapsed_networks_are_named(evidence):
+    narrow = evidence["geometry"].copy()
+    narrow.loc[0, ["effective_rank", "collapsed"]] = [1.5, True]
+    (found,) = about(replaced(evidence, geometry=narrow), "collapsed networks")
+    assert narrow.loc[0, "run"] in found.text
+    assert not about(evidence, "collapsed networks")
 
 
 def test_one_loss_is_no_comparison(evidence):
@@ -81,10 +126,16 @@ def test_properties_of_families(evidence, p_holm, smallest_p, verdict, says):
 
 
 def test_observations_name_the_extremes(evidence):
+    (found,) = about(evidence, "saliency maps: pairs")
+    assert found.text == (
+        "The maps of triplet and contrastive agree least (ρ = 0.91), those of triplet and "
+        "normalized softmax most (ρ = 0.93)."
+    )
     table = evidence["agreement_by_loss"]
     trained = table[(table["loss_a"] != table["loss_b"]) & (table["loss_b"] != "untrained")]
     least = trained.loc[trained["correlation"].idxmin()]
-    (found,) = about(evidence, "saliency maps: pairs")
+    bare = replaced(evidence, corrected_by_loss=pd.DataFrame())
+    (found,) = about(bare, "saliency maps: pairs")
     assert f"agree least (r = {least['correlation']:.2f})" in found.text
     (car,) = about(evidence, "where the maps lie")
     assert car.text.startswith("The car fills 30% of the pictures and holds ")

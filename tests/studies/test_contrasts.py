@@ -1,13 +1,14 @@
-from itertools import combinations, permutations
+from itertools import combinations
 from math import factorial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lossprint.studies.contrasts import adjusted
+from lossprint.metrics import loss_contrast
+from lossprint.studies.contrasts import adjusted, contrasts
 from lossprint.studies.pairs import matched, replicates
-from lossprint.studies.within_between import family_contrast, loss_contrast
+from lossprint.studies.settings import StudySettings
 
 FAMILY = {"a": "ranking", "b": "ranking", "c": "classification", "d": "classification"}
 
@@ -33,118 +34,117 @@ def pairs(trained, value):
     return pd.DataFrame(rows)
 
 
-def test_losses_that_differ_reach_the_least_p_that_four_losses_and_two_seeds_allow():
-    table = pairs(runs(), lambda x, y: 0.9 if x[0] == y[0] else 0.5)
-    row = loss_contrast(table, "value")
-    assert (row["within"], row["between"]) == pytest.approx((0.9, 0.5))
-    assert row["difference"] == pytest.approx(0.4)
-    assert row["p"] == pytest.approx(1 / factorial(4)) == row["smallest_p"]
-    # within: one pair of seeds a loss; between: seed 0 of one loss with seed 1 of another.
-    assert (row["within_pairs"], row["between_pairs"]) == (4, 12)
-    assert (row["low"], row["high"]) == pytest.approx((0.4, 0.4))
+def contrasted(table, **lineages):
+    """The tables, of one measure: by both names, so that pairs count as maps and embeddings."""
+    both = table.rename(columns={"value": "correlation"}).assign(divergence=0.1)
+    similar = table.rename(columns={"value": "cka"}).assign(neighbor_overlap=0.5)
+    return contrasts(both, similar, lineages, set(), StudySettings(draws=999))
 
 
-def test_p_is_the_share_of_all_relabelings_written_out():
+def loss_row(tables, measure="correlation"):
+    table = tables["contrasts"]
+    return table[(table["measure"] == measure) & (table["contrast"] == "loss")].iloc[0]
+
+
+def test_the_rows_are_those_of_the_statistics():
     rng = np.random.default_rng(3)
-    value = {frozenset(pair): rng.random() for pair in combinations(runs(), 2)}
-    row = loss_contrast(pairs(runs(), lambda x, y: value[frozenset((x, y))]), "value")
-
-    def difference(partner):
-        across = {(x, y): value[frozenset(((x, 0, 0), (y, 0, 1)))] for x in "abcd" for y in "abcd"}
-        within = [across[loss, partner[loss]] for loss in "abcd"]
-        between = [v for (x, y), v in across.items() if y != partner[x]]
-        return np.mean(within) - np.mean(between)
-
-    every = [difference(dict(zip("abcd", order, strict=True))) for order in permutations("abcd")]
-    observed = difference(dict(zip("abcd", "abcd", strict=True)))
-    assert row["difference"] == pytest.approx(observed)
-    assert row["p"] == pytest.approx(np.mean(np.array(every) >= observed - 1e-12))
-
-
-def test_a_distance_counts_the_other_way():
-    table = pairs(runs(), lambda x, y: 0.1 if x[0] == y[0] else 0.3)
-    row = loss_contrast(table, "value", alike=-1)
-    assert row["difference"] == pytest.approx(0.2)
-    assert row["p"] == row["smallest_p"]
+    value = {frozenset(pair): rng.uniform(0.4, 0.9) for pair in combinations(runs(), 2)}
+    table = pairs(runs(), lambda x, y: value[frozenset((x, y))])
+    likeness = [[value.get(frozenset((x, y)), 1.0) for y in runs()] for x in runs()]
+    losses, _, seeds = zip(*runs(), strict=True)
+    expected = loss_contrast(likeness, losses, seeds)
+    row = loss_row(contrasted(table))
+    assert row["statistic"] == pytest.approx(expected.statistic)
+    assert row["p"] == pytest.approx(expected.p)
+    assert row["rho"] == pytest.approx(np.exp(-expected.statistic))
+    assert (row["losses"], row["seeds"], row["tests"]) == (4, 2, 2)
+    rho = contrasted(table)["corrected_by_loss"].set_index(["loss_a", "loss_b"])
+    assert rho.loc[("c", "b"), "correlation"] == pytest.approx(expected.rho[2, 1])
 
 
 def test_initial_weights_that_seeds_share_are_no_likeness_of_losses():
     # Everything of one seed is alike, whatever the loss: unmatched pairs would call this
     # likeness of different losses.
-    table = pairs(runs(), lambda x, y: 0.9 if x[2] == y[2] else 0.5)
-    row = loss_contrast(table, "value")
-    assert row["difference"] == pytest.approx(0.0)
+    row = loss_row(contrasted(pairs(runs(), lambda x, y: 0.9 if x[2] == y[2] else 0.5)))
+    assert row["rho"] == pytest.approx(1.0)
     assert row["p"] == 1.0
 
 
-def test_noise_alone_is_found_as_often_as_alpha_says():
-    rng = np.random.default_rng(0)
-    p = []
-    for _ in range(200):
-        position = {run: rng.normal(size=3) for run in runs()}
-        table = pairs(runs(), lambda x, y, p=position: -np.linalg.norm(p[x] - p[y]))
-        p.append(loss_contrast(table, "value", draws=99)["p"])
-    # Without ties p is uniform on 1/24, 2/24, … 1: it neither accuses too often nor never.
-    steps = np.round(np.array(p) * 24)
-    np.testing.assert_allclose(steps / 24, p)
-    for level in (1, 6, 12, 18):
-        expected, deviation = 200 * level / 24, np.sqrt(200 * level / 24 * (1 - level / 24))
-        assert abs((steps <= level).sum() - expected) <= 3 * deviation, level
-
-
 def test_one_training_of_each_loss_leaves_no_floor():
-    table = pairs(runs(seeds=(0,)), lambda x, y: 0.5)
-    row = loss_contrast(table, "value")
-    assert row["within_pairs"] == 0
+    row = loss_row(contrasted(pairs(runs(seeds=(0,)), lambda x, y: 0.5)))
     assert np.isnan(row["p"])
-    assert np.isnan(row["smallest_p"])
+    assert np.isnan(row["within"])
     assert row["between"] == 0.5
 
 
 def test_folds_stand_in_where_there_is_one_seed():
-    table = pairs(runs(folds=(0, 1, 2), seeds=(0,)), lambda x, y: float(x[0] == y[0]))
-    row = loss_contrast(table, "value")
+    table = pairs(runs(folds=(0, 1, 2), seeds=(0,)), lambda x, y: 0.9 if x[0] == y[0] else 0.3)
+    row = loss_row(contrasted(table))
     assert row["replicates"] == "fold"
     assert row["smallest_p"] == pytest.approx(1 / factorial(4) ** 2)
     assert row["p"] == row["smallest_p"]
 
 
-def test_families_of_two_and_two_cannot_reach_a_small_p():
-    table = pairs(runs(), lambda x, y: 0.9 if FAMILY[x[0]] == FAMILY[y[0]] else 0.2)
-    row = family_contrast(table, "value")
-    assert (row["within"], row["between"]) == pytest.approx((0.9, 0.2))
-    assert (row["within_pairs"], row["between_pairs"]) == (2, 4)
-    # {ab|cd}, {ac|bd}, {ad|bc}
-    assert row["p"] == row["smallest_p"] == pytest.approx(1 / 3)
-
-
-def test_families_are_contrasted_over_matched_pairs_too():
-    # Within families, runs of one seed are alike; across seeds nothing is.
+def test_one_odd_loss_among_fourteen_alike_is_named_and_the_rest_is_not(monkeypatch):
+    losses = "abcdefghijklmno"
+    monkeypatch.setattr(f"{__name__}.FAMILY", dict.fromkeys(losses, "ranking"))
     table = pairs(
-        runs(), lambda x, y: 0.9 if x[2] == y[2] and FAMILY[x[0]] == FAMILY[y[0]] else 0.4
+        runs(losses, seeds=(0, 1, 2)),
+        lambda x, y: 0.7 * (0.8 if (x[0] == "f") != (y[0] == "f") else 1.0),
     )
-    row = family_contrast(table, "value")
-    assert (row["within"], row["between"]) == pytest.approx((0.4, 0.4))
+    noise = np.random.default_rng(0).normal(0, 0.01, len(table))
+    tables = contrasted(table.assign(value=table["value"] + noise))
+    odd = tables["odd_losses"].query("measure == 'correlation'").set_index("loss")
+    assert odd.index[odd["p"] <= 0.05].tolist() == ["f"]
+    assert odd.loc["f", "rho"] == pytest.approx(0.8, abs=0.02)
+    assert loss_row(tables)["p_adjusted"] <= 0.05
 
 
-def test_families_of_unequal_size(monkeypatch):
-    families = dict(zip("abcdefgh", ["ranking"] * 5 + ["classification"] * 3, strict=True))
+def test_close_variants_are_one_unit_where_families_are_contrasted(monkeypatch):
+    families = dict(zip("abcdefgh", ["ranking"] * 4 + ["classification"] * 4, strict=True))
     monkeypatch.setattr(f"{__name__}.FAMILY", families)
-    table = pairs(runs("abcdefgh"), lambda x, y: 0.9 if families[x[0]] == families[y[0]] else 0.2)
-    row = family_contrast(table, "value")
-    assert row["p"] == row["smallest_p"] == pytest.approx(1 / 56)  # 8 choose 3
-    assert row["low"] == pytest.approx(0.7)
+    noise = iter(np.random.default_rng(1).normal(0, 0.01, 999))
+    table = pairs(
+        runs("abcdefgh"),
+        lambda x, y: (0.8 if FAMILY[x[0]] == FAMILY[y[0]] else 0.6) + next(noise),
+    )
+
+    def least(**lineages):
+        found = contrasted(table, **lineages)["contrasts"].query("contrast == 'family'").iloc[0]
+        assert found["p"] == found["smallest_p"]
+        return found["smallest_p"]
+
+    assert least() == pytest.approx(2 / 70)  # 8 choose 4, and families may change names
+    assert least(a="one", b="one") == pytest.approx(1 / 35)  # 7 choose 3
 
 
-def test_one_family_has_no_contrast():
-    row = family_contrast(pairs(runs("ab"), lambda x, y: 0.5), "value")
-    assert row["between_pairs"] == 0
-    assert np.isnan(row["p"])
+def test_constant_and_collapsed_networks_are_named_and_left_out():
+    rows = runs(seeds=(0, 1, 2))
+
+    def value(x, y):
+        return np.nan if ("b", 0, 1) in (x, y) else 0.9 if x[0] == y[0] else 0.5
+
+    table = pairs(rows, value)
+    both = table.rename(columns={"value": "correlation"}).assign(divergence=0.1)
+    tables = contrasts(
+        both,
+        both.iloc[:0].assign(cka=[], neighbor_overlap=[]),
+        {},
+        {"c-0-2"},
+        StudySettings(draws=999),
+    )
+    gaps = tables["skipped"].set_index("run")["reason"]
+    assert gaps["b-0-1"] == "its maps are constant or zero: like no other"
+    assert "collapsed" in gaps["c-0-2"]
+    row = loss_row(tables)
+    assert row["rho"] == pytest.approx(0.5 / 0.9)
+    assert row["p"] <= 0.05
+    assert row["seeds"] == 2
 
 
 def test_controls_take_no_part():
     table = pairs([*runs(), ("untrained", -1, 0)], lambda x, y: 0.9 if x[0] == y[0] else 0.5)
-    assert loss_contrast(table, "value")["losses"] == 4
+    assert loss_row(contrasted(table))["losses"] == 4
     control = table[(table["family_a"] == "control") | (table["family_b"] == "control")]
     assert matched(table)[control.index].all()
 
@@ -157,14 +157,14 @@ def test_replicates_are_seeds_before_folds():
     assert (counted["seed_a"] != counted["seed_b"]).all()
 
 
-def test_secondary_measures_are_corrected_and_leading_questions_are_not():
+def test_leading_questions_are_corrected_for_each_other_and_the_rest_among_itself():
     table = pd.DataFrame(
         {
-            "measure": ["correlation", "divergence", "neighbor_overlap", "retrieval", "cka"],
-            "p": [0.04, 0.01, 0.03, np.nan, 0.05],
+            "measure": ["correlation", "cka", "correlation", "divergence", "neighbor_overlap"],
+            "contrast": ["loss", "loss", "family", "loss", "loss"],
+            "p": [0.04, 0.01, 0.03, 0.01, np.nan],
         }
     )
     found = adjusted(table)
-    # Two secondary measures have a p: 0.01 · 2, then max(0.02, 0.03 · 1).
-    np.testing.assert_allclose(found["p_adjusted"], [0.04, 0.02, 0.03, np.nan, 0.05])
-    assert found["tests"].tolist() == [1, 2, 2, 1, 1]
+    np.testing.assert_allclose(found["p_adjusted"], [0.04, 0.02, 0.03, 0.02, np.nan])
+    assert found["tests"].tolist() == [2, 2, 2, 2, 2]

@@ -293,6 +293,7 @@ def test_without_published_optimum() -> None:
         ("arcface", "loss.optimizer=null", r"'arcface' holds weights \(W\)"),
         ("triplet", "loss.distance=cosine", r"is 'cosine', but its criterion .* by 'lp'"),
         ("triplet", "loss.distance=L2", r"must be one of lp, lp_squared, .*not 'L2'"),
+        ("triplet", "loss.lineage=3", r"loss\.lineage of 'triplet' must be a name .*not 3"),
         ("triplet", "loss.family=pairs", r"must be one of ranking, .*not 'pairs'"),
         ("triplet", "loss.criterion=null", r"'triplet' of family 'ranking' needs a criterion"),
         ("triplet", "loss.batch.min_classes=0", r"min_classes must be a positive integer, not 0"),

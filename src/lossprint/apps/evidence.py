@@ -37,6 +37,7 @@ EVIDENCE = tuple(
         "property_clustering",
         "interventions",
         "embedding_similarity",
+        "embedding_geometry",
         "retrieval",
         "training_curves",
     )

@@ -47,7 +47,8 @@ class LossContrast:
         within, between: mean likeness of two trainings of one loss, and of two losses.
         share: of the disagreement of two losses, what is the losses':
             (within − between) / (1 − between).
-        share_low, share_high: its 95 % interval, as for the statistic.
+        share_low, share_high: its 95 % interval, as for the statistic, made of the logarithm of the
+            rest, (1 − within) / (1 − between), so that it never exceeds 1; below 0 it may reach.
     """
 
     losses: tuple
@@ -222,12 +223,17 @@ def _intervals(runs: Likeness) -> tuple[tuple[float, float], tuple[float, float]
         left = values[runs.codes == code]
         variance += (size - 1) / size * np.square(left - left.mean(0)).sum(0)
     reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(every) - len(sizes)) * np.sqrt(variance)
-    low, high = (centre - reach).tolist(), (centre + reach).tolist()
-    return (low[0], high[0]), (low[1], high[1])
+    low, high = centre - reach, centre + reach
+    share = 1 - np.exp([high[1], low[1]])
+    return (float(low[0]), float(high[0])), (float(share[0]), float(share[1]))
 
 
 def _two_sizes(runs: Likeness) -> tuple[float, float]:
-    return float(np.nanmean(_apart(runs.means(runs.log)))), _disagreement(runs)[2]
+    """The statistic, and the log of the share of disagreement that is there between seeds."""
+    rest = 1 - _disagreement(runs)[2]
+    return float(np.nanmean(_apart(runs.means(runs.log)))), float(
+        np.log(rest)
+    ) if rest > 0 else np.nan
 
 
 def _detectable(runs: Likeness, relabelings: Relabelings, seed: int) -> float:

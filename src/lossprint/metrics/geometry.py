@@ -19,7 +19,7 @@ BLOCK = 128  # rows at once: bounds memory at BLOCK × N distances
 ROUNDING = 1e-12
 """Total variance of unit vectors below which they are equal: float32 holds no finer ones apart."""
 
-NARROW_RANK, NARROW_LENGTH = 2.0, 0.9
+NARROW_RANK, NARROW_LENGTH = 2.0, 0.95
 """Effective rank below, and mean length above, which an embedding is called collapsed."""
 
 
@@ -51,8 +51,8 @@ class EmbeddingGeometry:
     def collapsed(self) -> bool:
         """Whether so few directions are used that comparing embeddings says little.
 
-        So it is called below 2 effective dimensions, or where the mean vector is longer than 0.9:
-        images then differ in less than 1 − 0.9² = 19 % of their vectors' squared length.
+        So it is called below 2 effective dimensions, or where the mean vector is longer than 0.95:
+        images then differ in less than 1 − 0.95² = 10 % of their vectors' squared length.
         """
         return self.effective_rank < NARROW_RANK or self.mean_length > NARROW_LENGTH
 

@@ -1,16 +1,26 @@
-"""The sentence that a report opens with."""
+"""What a report opens with: are the losses all alike, by how much do they differ, and from what?"""
+
+import numpy as np
+import pandas as pd
 
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Verdict
-from lossprint.reports.sections.contrasts import verdict
-from lossprint.reports.wording import count
+from lossprint.reports.sections.contrasts import (
+    LEADING,
+    deciding_command,
+    standing_out,
+    those_standing_out,
+    verdict,
+)
+from lossprint.reports.wording import count, listing
 
 
 def answer(evidence: Evidence) -> str:
-    """Answer "do these losses learn the same features?" in one sentence.
+    """Answer "do these losses learn the same features?" in up to three parts.
 
-    Decided by two contrasts named in advance: map correlation and linear CKA between losses
-    against between seeds (or folds) of one loss.
+    Whether the losses are all alike, by the two contrasts named in advance: map correlation and
+    debiased CKA between losses against between seeds (or folds) of one loss. By how much, corrected
+    for training noise. And how they stand to the untrained network.
     """
     losses = evidence.trained_losses()
     if len(losses) < 2:
@@ -18,26 +28,89 @@ def answer(evidence: Evidence) -> str:
             f"There is nothing to compare: {count(len(losses), 'trained loss')} was analysed, "
             "and a comparison needs two."
         )
-    verdicts = {
-        row["measure"]: verdict(row, evidence.alpha)
+    rows = [
+        row
         for _, row in evidence["contrasts"].iterrows()
-        if row["contrast"] == "loss" and row["measure"] in ("correlation", "cka")
-    }
-    parts = {"correlation": "look at the same pixels", "cka": "arrange images alike"}
-    differ = [parts[m] for m, found in verdicts.items() if found is Verdict.DIFFERENT]
-    same = [parts[m] for m, found in verdicts.items() if found is Verdict.NOT_SHOWN]
+        if row["contrast"] == "loss" and row["measure"] in LEADING
+    ]
+    parts = (_whether(evidence, rows, len(losses)), _how_much(rows), _untrained(evidence))
+    return " ".join(part for part in parts if part)
+
+
+def _whether(evidence: Evidence, rows: list[pd.Series], losses: int) -> str:
+    verdicts = [(row, verdict(row, evidence.alpha)) for row in rows]
+    differ = [row for row, found in verdicts if found is Verdict.DIFFERENT]
+    same = [row for row, found in verdicts if found is Verdict.NOT_SHOWN]
     if differ:
-        return (
-            f"No: these {len(losses)} losses do not {' and do not '.join(differ)}; they differ by "
-            "more than trainings of one loss differ among themselves."
-            + (f" That they do not {' or '.join(same)} was not shown." if same else "")
+        text = (
+            f"Not all alike: the {_nouns(differ)} of these {losses} losses differ by more than "
+            "trainings of one loss do."
         )
+        for row in differ:
+            if odd := standing_out(evidence, row["measure"]):
+                text += f" By {_nouns([row])}, {those_standing_out(odd, row['losses'])}."
+        return text + (f" That their {_nouns(same)} differ is not shown." if same else "")
     if same:
+        shown = [row["detectable_rho"] for row in same if np.isfinite(row["detectable_rho"])]
         return (
-            f"No difference was shown: whether these {len(losses)} losses {' and '.join(same)} "
-            "could not be told apart from the noise between trainings of one loss."
+            f"Not shown to differ: the {_nouns(same)} of these {losses} losses cannot be told from "
+            "those of trainings of one loss"
+            + (f"; a mean ρ of {min(shown):.2f} most likely could." if shown else ".")
+        )
+    if deciding_command(evidence) is None:
+        return (
+            f"Whether these {losses} losses differ by more than trainings of one loss do cannot "
+            "be told from these networks; how far they agree can."
         )
     return (
-        f"It cannot be concluded whether these {len(losses)} losses learn the same features: "
-        "there are too few trainings to tell the losses apart from training noise."
+        f"Not decided: these are too few trainings to tell whether the {losses} losses differ by "
+        "more than trainings of one loss do."
     )
+
+
+def _nouns(rows: list[pd.Series]) -> str:
+    return listing(LEADING[row["measure"]][0] for row in rows)
+
+
+def _how_much(rows: list[pd.Series]) -> str:
+    sizes = []
+    for row in rows:
+        noun, name = LEADING[row["measure"]]
+        if np.isfinite(row["rho"]):
+            size = f"their {noun} are alike by ρ = {row['rho']:.2f}"
+            if np.isfinite([row["rho_low"], row["rho_high"]]).all():
+                size += f" ({row['rho_low']:.2f} to {row['rho_high']:.2f})"
+            if np.isfinite(row["share"]):
+                noise = min(max(1 - row["share"], 0.0), 1.0)
+                size += (
+                    f", and {100 * noise:.0f} % of the disagreement between two losses is there "
+                    "between two seeds of one"
+                )
+            sizes.append(size)
+        elif np.isfinite(row["between"]):
+            sizes.append(f"their {noun} agree at {name} = {row['between']:.2f}")
+    if not sizes:
+        return ""
+    corrected = any(np.isfinite(row["rho"]) for row in rows)
+    text = "; ".join(sizes)
+    return (
+        f"Corrected for training noise {text}." if corrected else f"{text[:1].upper()}{text[1:]}."
+    )
+
+
+def _untrained(evidence: Evidence) -> str:
+    """How maps agree with those of untrained networks that share no initial weights with them."""
+    pairs = evidence["agreement"]
+    if pairs.empty:
+        return ""
+    control = (pairs["family_a"] == "control") != (pairs["family_b"] == "control")
+    others = pairs[control & (pairs["seed_a"] != pairs["seed_b"])]["correlation"].dropna()
+    shared = pairs[control & (pairs["seed_a"] == pairs["seed_b"])]["correlation"].dropna()
+    if len(others):
+        return f"With the maps of untrained networks theirs agree at r = {others.mean():.2f}."
+    if len(shared):
+        return (
+            "With the maps of the untrained network, whose initial weights they share, theirs "
+            f"agree at r = {shared.mean():.2f}."
+        )
+    return ""

@@ -5,10 +5,27 @@ from collections.abc import Iterable
 import pandas as pd
 
 from lossprint.reports import figures
+from lossprint.reports.evidence import Evidence
 from lossprint.reports.section import Drawing
 
 MANY_LOSSES = 8
 """With more of them a table of losses × losses needs the whole width to be read."""
+
+
+def likeness_drawings(
+    evidence: Evidence, table: str, measure: str, *, noun: str, called: str
+) -> Iterable[Drawing]:
+    """Draw ρ, likeness corrected for training noise, or the measure itself where ρ is not known.
+
+    Args:
+        evidence: of the comparison.
+        table: pairs of losses with the measure itself.
+        measure, noun, called: as for `pair_drawings`.
+    """
+    corrected = evidence["corrected_by_loss"]
+    if corrected.empty or corrected[measure].isna().any():
+        return pair_drawings(evidence[table], measure, noun=noun, called=called)
+    return pair_drawings(corrected, measure, noun=noun, called="ρ")
 
 
 def pair_drawings(
@@ -29,8 +46,12 @@ def pair_drawings(
     title = f"{noun.capitalize()} {called}"
     yield Drawing(
         f"{noun}_{measure}_by_family",
-        f"{title}, losses grouped by family; the diagonal compares runs of one loss and is "
-        "empty where there is one run.",
+        f"{title}, losses grouped by family; "
+        + (
+            "1 is as alike as trainings of one loss."
+            if called == "ρ"
+            else "the diagonal compares runs of one loss and is empty where there is one run."
+        ),
         figures.pairs_by_family(by_loss, measure, title=f"{title}, by family"),
         wide=wide,
     )

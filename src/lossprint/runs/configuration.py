@@ -16,6 +16,7 @@ SHAPE: Mapping[str, tuple[type, ...]] = {
     "data_root": _TEXT,
     "folds": _WHOLE,
     "loss": _NAMES,
+    "loss.lineage": (*_TEXT, type(None)),
     "model": _NAMES,
     "model.embedding_size": (*_WHOLE, type(None)),
     "model.freeze_batchnorm": _FLAG,

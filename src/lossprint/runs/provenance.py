@@ -34,6 +34,7 @@ IMMATERIAL = frozenset(
         "data_root",
         "force",
         "hydra",
+        "loss.lineage",
         "keep_checkpoints",
         "logger",
         "num_classes",  # the data tells, whose fingerprint is kept

@@ -1,71 +1,278 @@
-"""Are runs of one loss, or losses of one family, more alike than those of different ones?"""
+"""Do losses, and families, differ by more than trainings of one loss do, by how much, and which?"""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from lossprint.metrics import (
+    LossContrast,
+    family_contrast,
+    loss_contrast,
+    unusable_runs,
+)
 from lossprint.metrics.statistics import holm
+from lossprint.studies.columns import LOSS, LOSS_PAIR, RUN, empty, skipped
+from lossprint.studies.pairs import replicates
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.study import Results, Study, Tables
-from lossprint.studies.within_between import COLUMNS, family_contrast, loss_contrast
 
 LEADING = ("correlation", "cka")
-"""Measures whose contrasts are questions asked in advance; the others are secondary measures."""
+"""Measures whose contrasts of losses are the two questions asked in advance."""
 
-TABLES: Tables = {"contrasts": (*COLUMNS, "tests", "p_adjusted")}
-"""`contrast` is "loss" or "family"; `p_adjusted` is corrected for the `tests` it stands among."""
+COLUMNS = (
+    *("measure", "contrast", "replicates", "losses", "seeds", "within", "between"),
+    *("share", "share_low", "share_high", "rho", "rho_low", "rho_high", "detectable_rho"),
+    *("statistic", "p", "smallest_p", "tests", "p_adjusted"),
+)
+
+TABLES: Tables = {
+    # `contrast` is "loss" or "family"; `seeds` the fewest replicates that a loss has; `p_adjusted`
+    # is corrected for the `tests` it stands among: the leading ones, or the rest.
+    "contrasts": COLUMNS,
+    # Mean ρ of each loss with the others, and the p of its standing out.
+    "odd_losses": ("measure", *LOSS, "rho", "p"),
+    # ρ of every two losses by the leading measures, NaN where training noise is not known.
+    "corrected_by_loss": (*LOSS_PAIR, *LEADING),
+}
 
 
 def compute(study: Study) -> Results:
-    """Contrast the maps, embeddings and retrieval of a study's networks."""
-    agreement = study.table("agreement")
-    similarity, retrieval = study.table("similarity"), study.table("retrieval")
-    return {"contrasts": contrasts(agreement, similarity, retrieval, study.settings)}
+    """Contrast the maps and embeddings of a study's networks."""
+    geometry = study.table("geometry")
+    collapsed = set(geometry.loc[geometry["collapsed"].astype(bool), "run"])
+    lineages = {
+        network.loss: f"{network.family}: {network.lineage or network.loss}"
+        for network in study.networks
+    }
+    agreement, similarity = study.table("agreement"), study.table("similarity")
+    return contrasts(agreement, similarity, lineages, collapsed, study.settings)
 
 
 def contrasts(
     agreement: pd.DataFrame,
     similarity: pd.DataFrame,
-    retrieval: pd.DataFrame,
+    lineages: Mapping[str, str],
+    collapsed: set[str],
     settings: StudySettings,
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
     """Contrast losses and families by every measure of likeness; none without two trained losses.
 
-    The retrieval of two runs is unlike by the difference of their first metric.
+    Maps are alike by their correlation or by 1 − divergence / log 2, embeddings by debiased CKA or
+    by the share of neighbours in common.
+
+    Args:
+        agreement, similarity: pairs of runs.
+        lineages: of each loss; close variants of a loss are one unit where families are contrasted.
+        collapsed: names of runs whose embeddings are collapsed; they are left out.
+        settings: draws and seed.
+
+    Returns:
+        The tables of this study, and `skipped`: runs that are left out, with the reason.
     """
     options = {"draws": settings.draws, "seed": settings.seed}
-    rows = []
-    for pairs, measure, alike in (
-        (agreement, "correlation", 1),
-        (agreement, "divergence", -1),
-        (similarity, "cka", 1),
-        (similarity, "neighbor_overlap", 1),
-        (_retrieval_pairs(agreement, retrieval), "retrieval", -1),
+    rows, odd, rho, gaps = [], [], {}, []
+    for pairs, measure, what in (
+        (agreement, "correlation", "maps"),
+        (similarity, "cka", "embeddings"),
+        (_alike(agreement), "likeness", "maps"),
+        (similarity, "neighbor_overlap", "embeddings"),
     ):
-        trained = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
-        if len({*trained["loss_a"], *trained["loss_b"]}) < 2:
+        runs = TrainedRuns.of(pairs, measure)
+        if runs is None:
             continue
-        rows.append(loss_contrast(pairs, measure, alike=alike, **options))
-        if len({*trained["family_a"], *trained["family_b"]}) > 1:
-            rows.append(family_contrast(pairs, measure, alike=alike, **options))
-    return adjusted(pd.DataFrame(rows, columns=list(COLUMNS)))
+        if measure in LEADING:
+            gaps += _left_out(runs, what, collapsed)
+        runs = runs.without(collapsed)
+        runs = runs.without({runs.names[row] for row in unusable_runs(runs.likeness)})
+        if len(set(runs.losses)) < 2:
+            continue
+        name = "divergence" if measure == "likeness" else measure
+        found = loss_contrast(*runs.labelled, stratum=runs.strata, **options)
+        rows.append(_loss_row(name, runs, found))
+        if measure in LEADING:
+            odd += [
+                [measure, loss, runs.families[loss], value, p]
+                for loss, value, p in zip(found.losses, found.rho_of, found.p_of, strict=True)
+            ]
+            rho[measure] = _by_pair(runs, found)
+        if len({*runs.families.values()}) > 1:
+            family = family_contrast(
+                *runs.labelled,
+                family=runs.families,
+                lineage={loss: lineages.get(loss, loss) for loss in runs.families},
+                stratum=runs.strata,
+                **options,
+            )
+            rows.append(
+                _row(name, "family", runs)
+                | {
+                    "statistic": family.statistic,
+                    "p": family.p,
+                    "smallest_p": family.smallest_p,
+                }
+            )
+    tables = {
+        "contrasts": adjusted(pd.DataFrame(rows, columns=list(COLUMNS[:-2]))),
+        "odd_losses": pd.DataFrame(odd, columns=list(TABLES["odd_losses"])),
+        "corrected_by_loss": _corrected(rho),
+    }
+    return tables | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
 
 
-def _retrieval_pairs(pairs: pd.DataFrame, retrieval: pd.DataFrame) -> pd.DataFrame:
-    if retrieval.empty:
-        return pairs.iloc[:0].assign(retrieval=[])
-    first = retrieval[retrieval["metric"] == retrieval["metric"].iloc[0]]
-    value = first.set_index("run")["value"].astype(float)
-    apart = (pairs["run_a"].map(value) - pairs["run_b"].map(value)).abs()
-    return pairs.assign(retrieval=apart)[apart.notna()]
+@dataclass(frozen=True)
+class TrainedRuns:
+    """The runs of a table of pairs without the controls, and how alike they are.
+
+    Attributes:
+        likeness: [R, R], NaN where a pair is missing, 1 on the diagonal.
+        names, losses: [R].
+        replicates: [R] the seed, or the fold where the trainings of a loss differ in that alone.
+        strata: [R] what keeps runs apart: the fold, where seeds differ.
+        varying: "seed", "fold" or "", see `lossprint.studies.pairs.replicates`.
+        families: by loss.
+    """
+
+    likeness: NDArray[np.float64]
+    names: NDArray
+    losses: NDArray
+    replicates: NDArray
+    strata: NDArray
+    varying: str
+    families: dict[str, str]
+
+    @classmethod
+    def of(cls, pairs: pd.DataFrame, measure: str) -> "TrainedRuns | None":
+        """None where there are no two trained runs."""
+        trained = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
+        if trained.empty:
+            return None
+        sides = [
+            trained[[f"{column}_{side}" for column in RUN]].set_axis(RUN, axis="columns")
+            for side in "ab"
+        ]
+        runs = pd.concat(sides).drop_duplicates("run").reset_index(drop=True)
+        place = {run: position for position, run in enumerate(runs["run"])}
+        likeness = np.full((len(runs), len(runs)), np.nan)
+        np.fill_diagonal(likeness, 1.0)
+        a, b = trained["run_a"].map(place).to_numpy(int), trained["run_b"].map(place).to_numpy(int)
+        likeness[a, b] = likeness[b, a] = trained[measure].to_numpy(float)
+        varying = replicates(pairs)
+        folds, seeds = runs["fold"].to_numpy(), runs["seed"].to_numpy()
+        apart = (folds, np.zeros(len(runs))) if varying == "fold" else (seeds, folds)
+        families = dict(zip(runs["loss"], runs["family"], strict=True))
+        return cls(
+            likeness,
+            runs["run"].to_numpy(str),
+            runs["loss"].to_numpy(str),
+            *apart,
+            varying,
+            families,
+        )
+
+    @property
+    def labelled(self) -> tuple[NDArray[np.float64], NDArray, NDArray]:
+        """Likeness, loss and replicate, as the statistics take them."""
+        return self.likeness, self.losses, self.replicates
+
+    def without(self, names: set[str]) -> "TrainedRuns":
+        """The same without the runs of these names."""
+        kept = np.array([name not in names for name in self.names], dtype=bool)
+        losses = self.losses[kept]
+        return TrainedRuns(
+            self.likeness[np.ix_(kept, kept)],
+            self.names[kept],
+            losses,
+            self.replicates[kept],
+            self.strata[kept],
+            self.varying,
+            {loss: family for loss, family in self.families.items() if loss in losses},
+        )
+
+    @property
+    def fewest(self) -> int:
+        """Replicates of the loss that has the fewest."""
+        return min(len(set(self.replicates[self.losses == loss])) for loss in set(self.losses))
+
+
+def _left_out(runs: TrainedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
+    remaining = runs.without(collapsed)
+    constant = [str(remaining.names[row]) for row in unusable_runs(remaining.likeness)]
+    part = f"the contrast of {what}"
+    return [
+        *(
+            skipped(part, "its embeddings are collapsed: they use few directions", run=run)
+            for run in runs.names
+            if run in collapsed
+        ),
+        *(
+            skipped(part, f"its {what} are constant or zero: like no other", run=r)
+            for r in constant
+        ),
+    ]
+
+
+def _alike(agreement: pd.DataFrame) -> pd.DataFrame:
+    """Likeness by divergence: 1 where two maps are one, 0 where they share nothing."""
+    return agreement.assign(likeness=1 - agreement["divergence"].astype(float) / np.log(2))
+
+
+def _row(measure: str, contrast: str, runs: TrainedRuns) -> dict[str, object]:
+    return dict.fromkeys(COLUMNS[:-2], np.nan) | {
+        "measure": measure,
+        "contrast": contrast,
+        "replicates": runs.varying or "seed",
+        "losses": len(set(runs.losses)),
+        "seeds": runs.fewest,
+    }
+
+
+def _loss_row(measure: str, runs: TrainedRuns, found: LossContrast) -> dict[str, object]:
+    between = found.between
+    if not np.isfinite(between):
+        # Without a second training of a loss, what can be said is how alike losses are.
+        apart = runs.losses[:, None] != runs.losses[None, :]
+        between = float(np.mean(runs.likeness[apart]))
+    return _row(measure, "loss", runs) | {
+        "within": found.within,
+        "between": between,
+        "share": found.share,
+        "share_low": found.share_low,
+        "share_high": found.share_high,
+        "rho": found.mean_rho,
+        "rho_low": found.mean_rho_low,
+        "rho_high": found.mean_rho_high,
+        "detectable_rho": found.detectable_rho,
+        "statistic": found.statistic,
+        "p": found.p,
+        "smallest_p": found.smallest_p,
+    }
+
+
+def _by_pair(runs: TrainedRuns, found: LossContrast) -> pd.Series:
+    """ρ of every two losses, by the columns `LOSS_PAIR`."""
+    rows = {
+        (a, runs.families[a], b, runs.families[b]): found.rho[i, j]
+        for i, a in enumerate(found.losses)
+        for j, b in enumerate(found.losses[: i + 1])
+    }
+    return pd.Series(rows, dtype=float).rename_axis(list(LOSS_PAIR))
+
+
+def _corrected(rho: Mapping[str, pd.Series]) -> pd.DataFrame:
+    if not rho:
+        return empty(TABLES["corrected_by_loss"])
+    return pd.DataFrame({measure: rho.get(measure) for measure in LEADING}).reset_index()
 
 
 def adjusted(contrasts: pd.DataFrame) -> pd.DataFrame:
-    """Add `tests` and `p_adjusted`: secondary measures are corrected for their number, by Holm.
-
-    The contrasts of the leading measures are questions of their own and stay as they are.
-    """
-    secondary = ~contrasts["measure"].isin(LEADING) & contrasts["p"].notna()
+    """Add `tests` and `p_adjusted`, by Holm: over the leading questions, and over all others."""
+    leading = contrasts["measure"].isin(LEADING) & (contrasts["contrast"] == "loss")
     p = contrasts["p"].astype(float)
-    return contrasts.assign(
-        tests=secondary.sum() * secondary.astype(int) + (~secondary).astype(int),
-        p_adjusted=p.mask(secondary, pd.Series(holm(p[secondary].to_numpy()), p.index[secondary])),
-    )
+    tests, corrected = pd.Series(0, contrasts.index), p.copy()
+    for group in (leading, ~leading):
+        tests[group] = int(p[group].notna().sum())
+        corrected[group] = holm(p[group].to_numpy())
+    return contrasts.assign(tests=tests.clip(lower=1), p_adjusted=corrected)

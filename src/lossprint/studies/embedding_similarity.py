@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from lossprint.metrics import debiased_cka_matrix
 from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
@@ -18,23 +20,25 @@ from lossprint.studies.pairs import (
 from lossprint.studies.study import Results, Study, Tables
 
 MEASURES = ("cka", "neighbor_overlap")
+"""Debiased linear CKA; share of the nearest neighbours that two embeddings have in common."""
 
 TABLES: Tables = {
     "similarity": (*RUN_PAIR, *MEASURES),
-    "similarity_by_loss": (*LOSS_PAIR, "pairs", *MEASURES),
+    # `chance` is the share of neighbours that embeddings have in common which know nothing.
+    "similarity_by_loss": (*LOSS_PAIR, "pairs", *MEASURES, "chance"),
 }
 
 
 def compute(study: Study) -> Results:
     """Compare the embeddings of every pair of networks."""
+    others = len(study.probe) - 1
+    neighbors = min(study.settings.neighbors, others)
     pairs = similarity_of_pairs(
-        study.networks,
-        study.embeddings_keys,
-        study.embeddings,
-        neighbors=min(study.settings.neighbors, len(study.probe) - 1),
+        study.networks, study.embeddings_keys, study.embeddings, neighbors=neighbors
     )
     similarity = similarity_table(study.networks, pairs)
-    return {"similarity": similarity, "similarity_by_loss": similarity_by_loss(similarity)}
+    by_loss = similarity_by_loss(similarity).assign(chance=neighbors / others)
+    return {"similarity": similarity, "similarity_by_loss": by_loss}
 
 
 def similarity_of_pairs(
@@ -54,14 +58,18 @@ def similarity_of_pairs(
 
     Returns:
         `cka` and `neighbor_overlap`, float64 [1] each, for each pair (a, b), a < b. Embeddings are
-        L2-normalized first, as retrieval compares them.
+        L2-normalized first, as retrieval compares them. CKA is NaN where an embedding is constant.
     """
     unit = [torch.nn.functional.normalize(found.double()) for found in embeddings]
 
     def compare(missing: list[Pair]) -> dict[Pair, dict[str, Tensor]]:
+        place = {
+            network: row for row, network in enumerate(sorted({n for p in missing for n in p}))
+        }
+        cka = _cka([unit[network] for network in place])
         return {
             (a, b): {
-                "cka": torch.tensor([float(linear_cka(unit[a], unit[b]))], dtype=torch.float64),
+                "cka": torch.tensor([cka[place[a], place[b]]], dtype=torch.float64),
                 "neighbor_overlap": torch.tensor(
                     [float(neighbor_overlap(unit[a], unit[b], k=neighbors))], dtype=torch.float64
                 ),
@@ -69,7 +77,8 @@ def similarity_of_pairs(
             for a, b in missing
         }
 
-    return cached_pairs(networks, [f"{key}-{neighbors}" for key in keys], "similarity", compare)
+    keys = [f"{key}-{neighbors}-debiased" for key in keys]
+    return cached_pairs(networks, keys, "similarity", compare)
 
 
 def similarity_table(
@@ -87,13 +96,14 @@ def similarity_by_loss(table: pd.DataFrame) -> pd.DataFrame:
         names | {"pairs": len(chosen), **chosen[list(MEASURES)].mean().to_dict()}
         for names, chosen in pairs_by_loss(table[matched(table)])
     ]
-    return pd.DataFrame(rows, columns=list(TABLES["similarity_by_loss"]))
+    return pd.DataFrame(rows, columns=[*LOSS_PAIR, "pairs", *MEASURES])
 
 
-def linear_cka(a: Tensor, b: Tensor) -> Tensor:
-    """Linear CKA of embeddings [N, D] and [N, E] (Kornblith et al., 2019), in [0, 1]."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a.T @ b).square().sum() / ((a.T @ a).norm() * (b.T @ b).norm())
+def _cka(embeddings: Sequence[Tensor]) -> np.ndarray:
+    """Debiased CKA [M, M]; NaN of fewer than the four images that it needs."""
+    if len(embeddings[0]) < 4:
+        return np.full((len(embeddings), len(embeddings)), np.nan)
+    return debiased_cka_matrix(embeddings)
 
 
 def neighbor_overlap(a: Tensor, b: Tensor, *, k: int) -> Tensor:

@@ -69,15 +69,20 @@ def agreement_of_pairs(
 def agreement_table(
     networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
 ) -> pd.DataFrame:
-    """One row per pair of runs: Fisher mean and spread over images, and mean divergence."""
-    values = [
-        {
-            "correlation": float(fisher_mean(result["correlation"])),
-            "spread": float(fisher_std(result["correlation"])),
-            "divergence": float(result["divergence"].mean()),
-        }
-        for result in results.values()
-    ]
+    """One row per pair of runs: Fisher mean and spread over images, and mean divergence.
+
+    A constant map has correlation 0 with every other; where all maps of a network are constant it
+    has none, and so its rows are NaN.
+    """
+    values = []
+    for result in results.values():
+        known = bool((result["correlation"] != 0).any())
+        numbers = (
+            float(fisher_mean(result["correlation"])),
+            float(fisher_std(result["correlation"])),
+            float(result["divergence"].mean()),
+        )
+        values.append(dict(zip(MEASURES, numbers if known else (np.nan,) * 3, strict=True)))
     table = pairs_table(networks, list(results))
     return pd.concat([table, pd.DataFrame(values, columns=list(MEASURES))], axis="columns")
 

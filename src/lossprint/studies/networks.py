@@ -32,6 +32,7 @@ class Network:
             missing.
         metrics: final metrics by key, e.g. test/map_at_r.
         run: that trained it; None for a control.
+        lineage: of close variants of one loss, see conf/loss/README.md; None where it has none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Network:
     load: Load
     metrics: Mapping[str, float] = field(default_factory=dict)
     run: RunRecord | None = None
+    lineage: str | None = None
 
     @property
     def cells(self) -> tuple[str, str, str, int, int]:
@@ -85,9 +87,15 @@ def networks_of_runs(
                 load=partial(load, record),
                 metrics=record.metrics,
                 run=record,
+                lineage=_lineage(record),
             )
         )
     return networks, pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)
+
+
+def _lineage(record: RunRecord) -> str | None:
+    loss = record.config().get("loss")
+    return loss.get("lineage") if isinstance(loss, Mapping) else None
 
 
 def _sweep(record: RunRecord) -> Path:

@@ -3,12 +3,28 @@
 import pandas as pd
 
 from lossprint.studies.columns import RUN
+from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
 
-TABLES: Tables = {"runs": (*RUN, "distance")}
+TABLES: Tables = {"runs": (*RUN, "distance", "source", "config")}
+"""`source` is "training" of this package, "import" or "at hand"; `config` the loss's file."""
 
 
 def compute(study: Study) -> Results:
     """One row per network, the controls included."""
-    rows = [[*network.cells, network.distance] for network in study.networks]
+    rows = [
+        [
+            *network.cells,
+            network.distance,
+            _source(network),
+            network.loss if network.run is None else network.run.loss,
+        ]
+        for network in study.networks
+    ]
     return {"runs": pd.DataFrame(rows, columns=list(TABLES["runs"]))}
+
+
+def _source(network: Network) -> str:
+    if network.run is None:
+        return "at hand"
+    return "import" if "imported" in network.run.config() else "training"

@@ -37,7 +37,7 @@ STUDY_LOSSES = (
 """The losses of the ICCV 2021 study, in its tables' order; those with published optima."""
 
 _REQUIRED_KEYS = ("name", "family", "distance", "criterion")
-_OPTIONAL_KEYS = ("miner", "batch", "optimizer", "published")
+_OPTIONAL_KEYS = ("lineage", "miner", "batch", "optimizer", "published")
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,12 @@ def check_loss_config(loss_config: Mapping[str, Any]) -> None:
     if family not in FAMILIES:
         raise ValueError(
             f"loss.family of {name!r} must be one of {', '.join(FAMILIES)}, not {family!r}."
+        )
+    lineage = loss_config.get("lineage")
+    if lineage is not None and not (isinstance(lineage, str) and lineage.strip()):
+        raise ValueError(
+            f"loss.lineage of {name!r} must be a name that close variants of a loss share, or null "
+            f"for a loss of its own; not {lineage!r}."
         )
     if loss_config["distance"] not in DISTANCES:
         raise ValueError(

@@ -1,6 +1,7 @@
-"""Against the noise floor: do losses, and families, differ by more than runs of one loss do?"""
+"""Against training noise: do losses, and families, differ by more than trainings of one loss do?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -8,21 +9,22 @@ import pandas as pd
 from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
-from lossprint.reports.section import Drawing, PrintedTable, Section
-from lossprint.reports.tables import number, probability, with_interval
-from lossprint.reports.wording import count, p_value, sentence
+from lossprint.reports.section import Column, Drawing, PrintedTable, Section
+from lossprint.reports.style import readable
+from lossprint.reports.tables import number, pair_table, probability, with_interval
+from lossprint.reports.wording import listing, p_value, sentence
+
+LEADING = {"correlation": ("maps", "r"), "cka": ("embeddings", "CKA")}
+"""What is compared by each leading measure, and the measure's name."""
 
 _MEASURES = {
-    "correlation": ("saliency maps", "r = {:.2f}", "map correlation"),
-    "cka": ("embeddings", "CKA = {:.2f}", "linear CKA"),
-    "divergence": ("saliency maps", "divergence {:.3f}", "Jensen–Shannon divergence"),
-    "neighbor_overlap": ("embeddings", "{:.0%} of neighbours shared", "neighbour overlap"),
-    "retrieval": ("retrieval metrics", "{:.3f} apart", "difference in retrieval"),
+    "correlation": "maps, by correlation",
+    "cka": "embeddings, by CKA",
+    "divergence": "maps, by divergence",
+    "neighbor_overlap": "embeddings, by neighbours",
 }
-"""What is compared, a value of it in words, and what it is called."""
-
-_DISTANCES = ("retrieval", "divergence")
-_LEADING = {"correlation": 10.0, "cka": 8.0, "retrieval": 6.0}
+_NAMED = 4  # losses that a sentence lists
+_WEIGHTS = {"correlation": 10.0, "cka": 8.0}
 
 
 def drawings(evidence: Evidence) -> Iterable[Drawing]:
@@ -41,126 +43,222 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
 
 
 def tables(evidence: Evidence) -> Iterable[PrintedTable]:
-    """Within against between, one row per measure and contrast."""
-    if evidence["contrasts"].empty:
+    """One row per contrast, and ρ of every two losses."""
+    contrasts = evidence["contrasts"]
+    if contrasts.empty:
         return
     rows = [
         {
-            "measure": row["measure"],
+            "compared": _MEASURES[row["measure"]],
             "groups": {"loss": "losses", "family": "families"}[row["contrast"]],
-            "within": f"{number(row['within'], 3)} ({int(row['within_pairs'])} pairs)",
-            "between": f"{number(row['between'], 3)} ({int(row['between_pairs'])} pairs)",
-            "difference": with_interval(row["difference"], row["low"], row["high"]),
-            "p": probability(row["p"]),
-            "p, Holm": probability(row["p_adjusted"]) if row["tests"] > 1 else "",
-            "least p possible": probability(row["smallest_p"]),
+            "two trainings of one": number(row["within"], 3),
+            "two losses": number(row["between"], 3),
+            "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
+            "the losses' share": with_interval(row["share"], row["share_low"], row["share_high"]),
+            "p": _p(row["p"]),
+            "p, Holm": f"{_p(row['p_adjusted'])} of {row['tests']}",
+            "least p possible": _p(row["smallest_p"]),
+            "detectable ρ": number(row["detectable_rho"], 3),
         }
-        for _, row in evidence["contrasts"].iterrows()
+        for _, row in contrasts.iterrows()
     ]
     yield PrintedTable(
         "within_and_between",
-        "Likeness of pairs within a group against between groups; permutation p",
+        "Losses and families against the noise of training. ρ: how alike two losses are, 1 where "
+        "they differ by training noise alone; the losses' share: of the disagreement of two "
+        "losses, what is not there between two trainings of one; detectable ρ: what these numbers "
+        "of losses and trainings show with 80 % power",
         pd.DataFrame(rows),
     )
+    corrected = evidence["corrected_by_loss"]
+    for measure, (noun, _) in LEADING.items():
+        if not corrected.empty and corrected[measure].notna().any():
+            caption = f"ρ of every two losses, {noun}: likeness corrected for training noise"
+            yield PrintedTable(f"corrected_{noun}", caption, pair_table(corrected, measure))
+    odd = evidence["odd_losses"]
+    if not odd.empty and odd["rho"].notna().any():
+        cells = odd.dropna(subset=["rho"]).assign(
+            compared=lambda x: x["measure"].map(lambda m: LEADING[m][0]),
+            **{"mean ρ with the others": lambda x: x["rho"].map(lambda v: number(v, 3))},
+            **{"p of standing out": lambda x: x["p"].map(_p)},
+        )
+        yield PrintedTable(
+            "losses_that_stand_out",
+            "Each loss against the others; p corrected for their number",
+            cells[["compared", "loss", "mean ρ with the others", "p of standing out"]],
+        )
+
+
+def _p(value: float) -> str:
+    return probability(value) if np.isfinite(value) else ""
 
 
 def verdict(contrast: pd.Series, alpha: float) -> Verdict:
     """What a row of the contrasts lets one say at the level `alpha`."""
-    if not contrast["within_pairs"] or not contrast["between_pairs"]:
-        return Verdict.UNDECIDABLE
-    # The least p must survive the correction.
-    if not contrast["smallest_p"] * contrast["tests"] <= alpha:
+    # The least p must survive the correction, and a statistic that is not finite decides nothing.
+    if not contrast["smallest_p"] * contrast["tests"] <= alpha or not np.isfinite(contrast["p"]):
         return Verdict.UNDECIDABLE
     return Verdict.DIFFERENT if contrast["p_adjusted"] <= alpha else Verdict.NOT_SHOWN
 
 
+def standing_out(evidence: Evidence, measure: str) -> list[tuple[str, float]]:
+    """Losses that stand out by a measure, with their mean ρ with the others, the oddest first."""
+    odd = evidence["odd_losses"]
+    if odd.empty:
+        return []
+    found = odd[(odd["measure"] == measure) & (odd["p"] <= evidence.alpha)].sort_values("rho")
+    return list(zip(found["loss"], found["rho"].astype(float), strict=True))
+
+
+def those_standing_out(odd: list[tuple[str, float]], losses: int) -> str:
+    """`triplet (ρ = 0.90) stands out`, or how many do, where there are many."""
+    named = [f"{readable(loss)} (ρ = {rho:.2f})" for loss, rho in odd]
+    if len(odd) == losses:
+        return f"every loss stands out, most {named[0]}"
+    if len(odd) > _NAMED:
+        return f"{len(odd)} of {losses} losses stand out, most {listing(named[:_NAMED])}"
+    return f"{listing(named)} stand{'s' if len(odd) == 1 else ''} out"
+
+
+def deciding_command(evidence: Evidence) -> str | None:
+    """The command that makes both leading questions decidable; None where no training makes them.
+
+    With L losses and S seeds the least p possible is 1 / (L!)^(S − 1), and each leading question
+    is corrected for both.
+    """
+    runs, losses = evidence["runs"], evidence.trained_losses()
+    trained = runs[runs["family"] != "control"] if not runs.empty else runs
+    if len(losses) < 2 or trained.empty or not (trained["source"] == "training").all():
+        return None
+    level, seeds = evidence.alpha / len(LEADING), 2
+    while 1 / factorial(len(losses)) ** (seeds - 1) > level:
+        seeds += 1
+    known = sorted({int(seed) for seed in trained["seed"]})
+    while len(known) < seeds:
+        known.append(next(seed for seed in range(seeds + len(known)) if seed not in known))
+    names = sorted({str(loss) for loss in trained["config"]})
+    return f"python train.py -m loss={','.join(names)} seed={','.join(map(str, sorted(known)))}"
+
+
 def findings(evidence: Evidence) -> Iterable[Finding]:
-    """One finding per contrast."""
-    for _, row in evidence["contrasts"].iterrows():
-        yield _finding(row, verdict(row, evidence.alpha))
+    """One finding for each question that is decided, and one for all that are not."""
+    contrasts = evidence["contrasts"]
+    if contrasts.empty:
+        return
+    undecided: list[str] = []
+    for _, row in contrasts.iterrows():
+        found = verdict(row, evidence.alpha)
+        if found is Verdict.UNDECIDABLE:
+            undecided.append(_question(row))
+        elif row["contrast"] == "loss" and row["measure"] in LEADING:
+            yield _leading(evidence, row, found)
+        elif found is Verdict.DIFFERENT:
+            yield _secondary(row)
+    if undecided:
+        leading = {_question(row) for row in _leading_rows(contrasts)}
+        questions = [q for q in undecided if q in leading] or undecided
+        text = f"With these runs it is not decided whether {listing(questions)} differ."
+        command = deciding_command(evidence)
+        if command is not None and any(q in leading for q in undecided):
+            text += f" This decides it: {command}"
+        elif questions is undecided:
+            text += " More losses of further lineages decide it."
+        yield Finding("not decided", Verdict.UNDECIDABLE, text, 5.5)
 
 
-def _finding(row: pd.Series, found: Verdict) -> Finding:
-    noun, value, name = _MEASURES[row["measure"]]
-    if row["contrast"] == "loss":
-        within = f"runs of one loss that differ in the {row['replicates']}"
-        between = "runs of two losses"
-        remedy = f"train every loss with more {row['replicates']}s, or more losses"
-        subject = f"the {noun} of different losses"
-    else:
-        within, between = "two losses of one family", "losses of different families"
-        remedy = "compare more losses of each family"
-        subject = f"the {noun} of the two families"
-    topic = noun if row["measure"] in _LEADING else f"{noun}, {name}"
-    topic += ": losses" if row["contrast"] == "loss" else ": families"
-    weight = _LEADING.get(row["measure"], 3.0)
-    weight -= 0.0 if row["contrast"] == "loss" else 0.5
-    if not row["within_pairs"] or not row["between_pairs"]:
-        lacking = within if not row["within_pairs"] else between
-        text = f"Whether {subject} differ cannot be concluded: there is no pair of {lacking}."
-        return Finding(topic, found, text, weight - 0.2)
-    verb = "lie" if row["measure"] in _DISTANCES else "agree"
-    compared = (
-        f"{sentence(within)} {verb} at {value.format(row['within'])} ({name}, "
-        f"{count(int(row['within_pairs']), 'pair')}), {between} at "
-        f"{value.format(row['between'])} ({count(int(row['between_pairs']), 'pair')})"
+def _leading_rows(contrasts: pd.DataFrame) -> Iterator[pd.Series]:
+    chosen = contrasts[(contrasts["contrast"] == "loss") & contrasts["measure"].isin(LEADING)]
+    return (row for _, row in chosen.iterrows())
+
+
+def _question(row: pd.Series) -> str:
+    groups = "losses" if row["contrast"] == "loss" else "families"
+    if row["measure"] in LEADING:
+        return f"the {LEADING[row['measure']][0]} of the {groups}"
+    return f"the {_MEASURES[row['measure']].replace(', by ', ' of the ' + groups + ', by ')},"
+
+
+def _leading(evidence: Evidence, row: pd.Series, found: Verdict) -> Finding:
+    noun, name = LEADING[row["measure"]]
+    sizes = (
+        f"two trainings of one loss agree at {name} = {row['within']:.2f}, two losses at "
+        f"{name} = {row['between']:.2f}; corrected for training noise losses are alike by "
+        f"ρ = {with_interval(row['rho'], row['rho_low'], row['rho_high'], 2)}"
     )
-    chance = f"p = {p_value(row['p_adjusted'])}"
-    among = ""
-    if row["tests"] > 1:
-        chance += f" after Holm's correction over {int(row['tests'])} secondary tests"
-        among = f", too large for one of {int(row['tests'])} secondary tests"
+    chance = f"p = {p_value(row['p_adjusted'])}, corrected for the two leading questions"
+    weight = _WEIGHTS[row["measure"]]
     if found is Verdict.DIFFERENT:
-        text = (
-            f"{sentence(subject)} differ by more than noise. {compared}: "
-            f"a difference of {_interval(row)}, {chance}."
+        text = f"The {noun} of the losses are not all alike: {sizes} ({chance})."
+        if odd := standing_out(evidence, row["measure"]):
+            text += f" {sentence(those_standing_out(odd, row['losses']))} from the others."
+        else:
+            text += " That one loss in particular stands out is not shown."
+        return Finding(f"{noun}: losses", found, text, weight + 2)
+    text = f"That the {noun} of the losses differ is not shown: {sizes} ({chance})."
+    if np.isfinite(row["detectable_rho"]):
+        text += (
+            f" A mean ρ of {row['detectable_rho']:.3f} or less would have been shown with 80 % "
+            "power by as many losses and trainings."
         )
-        weight += 2.0
-    elif found is Verdict.NOT_SHOWN:
+    return Finding(f"{noun}: losses", found, text, weight)
+
+
+def _secondary(row: pd.Series) -> Finding:
+    what = _MEASURES[row["measure"]]
+    groups = "losses" if row["contrast"] == "loss" else "families"
+    if row["contrast"] == "loss":
         text = (
-            f"No difference between {subject} was shown. {compared}: "
-            f"a difference of {_interval(row)}, {chance}. It may be noise alone; "
-            "nothing further can be concluded from it."
+            f"The {what}, of the losses differ too: ρ = {row['rho']:.2f} "
+            f"(p = {p_value(row['p_adjusted'])}, Holm's correction over {row['tests']} tests)."
         )
     else:
         text = (
-            f"Whether {subject} differ cannot be concluded. {compared}, but with "
-            f"{count(int(row['losses']), 'loss')} the least p possible is "
-            f"{p_value(row['smallest_p'])}{among}; {remedy}."
+            f"The {what}, of two losses of one family are more alike than those of two families, "
+            f"by a factor of {np.exp(row['statistic']):.3f}, losses' noise taken off "
+            f"(p = {p_value(row['p_adjusted'])}, Holm's correction over {row['tests']} tests)."
         )
-        weight -= 0.2
-    return Finding(topic, found, text, weight)
+    weight = 7.5 if row["contrast"] == "family" and row["measure"] in LEADING else 3.0
+    return Finding(f"{what}: {groups}", Verdict.DIFFERENT, text, weight)
 
 
-def _interval(row: pd.Series) -> str:
-    text = f"{row['difference']:.3f}"
-    if np.isfinite([float(row["low"]), float(row["high"])]).all():
-        text += f" (95 % interval {row['low']:.3f} to {row['high']:.3f})"
-    return text
+def columns(evidence: Evidence) -> Iterable[Column]:
+    """Mean ρ of each loss with the others."""
+    odd = evidence["odd_losses"]
+    for measure, (noun, _) in LEADING.items():
+        known = odd[odd["measure"] == measure].dropna(subset=["rho"]) if not odd.empty else odd
+        if not known.empty:
+            values = dict(zip(known["loss"], known["rho"].astype(float), strict=True))
+            yield Column(f"ρ with the others, {noun}", values, f"ρ {noun}")
 
 
 def metrics(evidence: Evidence) -> dict[str, float]:
-    """Difference and p of each contrast."""
+    """ρ and p of each contrast that has them."""
     return {
         f"contrast/{row['contrast']}/{row['measure']}/{key}": float(row[key])
         for _, row in evidence["contrasts"].iterrows()
-        for key in ("difference", "p")
+        for key in ("rho", "statistic", "p")
+        if np.isfinite(row[key])
     }
 
 
 SECTION = Section(
     "noise",
-    "Against the noise floor",
+    "Against the noise of training",
     drawings=drawings,
     tables=tables,
     findings=findings,
+    columns=columns,
     metrics=metrics,
     methods={
-        "Noise floor": "Runs of one loss that differ in the seed (or, with one seed, the fold) "
-        "are compared with runs of two losses that differ likewise; pairs of one seed share "
-        "initial weights and do not count. p from permuting losses among the runs of each seed "
-        "and fold, or families among losses; 95 % intervals of differences from resampling losses "
-        "with all their runs. Map correlation and CKA are questions asked in advance, each tested "
-        "as it is; the other measures are secondary, Holm-corrected.",
+        "Noise of training": "Runs of one loss that differ in the seed (or, with one seed, the "
+        "fold) are compared with runs of two losses that differ likewise; pairs of one seed share "
+        "initial weights and do not count. If a run is signal and training noise of its own, the "
+        "likeness of two runs is √(a b) ρ; the logarithm of ρ is that of the mean likeness of two "
+        "losses less the mean of those of either with itself. p from permuting losses within each "
+        "seed and fold, and families among lineages of losses; intervals from leaving out one run "
+        "at a time, from three trainings of each loss on. Which losses stand out: by their median "
+        "ρ, corrected for their number by the largest under the same permutations. Maps by "
+        "correlation and embeddings by debiased CKA are the two leading questions, corrected by "
+        "Holm for each other; all else is secondary, corrected by Holm among itself.",
     },
 )

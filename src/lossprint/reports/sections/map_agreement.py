@@ -7,7 +7,7 @@ import pandas as pd
 
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
-from lossprint.reports.pair_drawings import pair_drawings
+from lossprint.reports.pair_drawings import likeness_drawings
 from lossprint.reports.section import Column, Drawing, PrintedTable, Section
 from lossprint.reports.style import readable
 from lossprint.reports.tables import loss_matrix, pair_table
@@ -15,8 +15,8 @@ from lossprint.reports.tables import loss_matrix, pair_table
 
 def drawings(evidence: Evidence) -> Iterable[Drawing]:
     """Correlation by family, clustered, and as a map of losses."""
-    return pair_drawings(
-        evidence["agreement_by_loss"], "correlation", noun="map", called="correlation"
+    return likeness_drawings(
+        evidence, "agreement_by_loss", "correlation", noun="map", called="correlation"
     )
 
 
@@ -43,7 +43,9 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
     by_loss = evidence["agreement_by_loss"]
     if by_loss.empty:
         return
-    yield from _extreme_pairs(by_loss)
+    corrected = evidence["corrected_by_loss"]
+    known = not corrected.empty and bool(corrected["correlation"].notna().all())
+    yield from _extreme_pairs(corrected if known else by_loss, "ρ" if known else "r")
     matrix, families = loss_matrix(by_loss, "correlation")
     controls = [loss for loss in matrix if families[loss] == "control"]
     trained = [loss for loss in matrix if families[loss] != "control"]
@@ -60,7 +62,7 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
         yield Finding("control", Verdict.OBSERVED, text, 4.1)
 
 
-def _extreme_pairs(by_loss: pd.DataFrame) -> Iterable[Finding]:
+def _extreme_pairs(by_loss: pd.DataFrame, name: str) -> Iterable[Finding]:
     between = by_loss[
         (by_loss["loss_a"] != by_loss["loss_b"])
         & (by_loss["family_a"] != "control")
@@ -71,8 +73,8 @@ def _extreme_pairs(by_loss: pd.DataFrame) -> Iterable[Finding]:
     value = between["correlation"].astype(float)
     least, most = between.loc[value.idxmin()], between.loc[value.idxmax()]
     text = (
-        f"The maps of {_pair(least)} agree least (r = {least['correlation']:.2f}), those of "
-        f"{_pair(most)} most (r = {most['correlation']:.2f})."
+        f"The maps of {_pair(least)} agree least ({name} = {least['correlation']:.2f}), those of "
+        f"{_pair(most)} most ({name} = {most['correlation']:.2f})."
     )
     yield Finding("saliency maps: pairs", Verdict.OBSERVED, text, 4.2)
 
