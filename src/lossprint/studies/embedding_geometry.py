@@ -21,7 +21,7 @@ TABLES: Tables = {
 def compute(study: Study) -> Results:
     """The `EmbeddingGeometry` of each network on the probe images."""
     properties = study.probe.properties
-    labels = properties[CLASS] if CLASS in properties else None
+    labels = properties.get(CLASS)
     rows = []
     for network, embeddings in zip(study.networks, study.embeddings, strict=True):
         found = embedding_geometry(embeddings, labels)

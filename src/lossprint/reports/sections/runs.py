@@ -41,7 +41,7 @@ def _missing_noise_floor(evidence: Evidence) -> Iterable[Finding]:
     if once:
         text = (
             f"Trained only once, so without a noise floor of their own: {listing(once)}. Train "
-            "with at least two seeds, for instance seed=0,1."
+            "with several seeds, for instance seed=0,1,2."
         )
         yield Finding("noise floor", Verdict.UNDECIDABLE, text, 5.0)
 
