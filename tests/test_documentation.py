@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, IntervalSweep
 from omegaconf import OmegaConf
 
 from lossprint.apps import build
@@ -66,6 +66,8 @@ def first_of_sweep(word: str) -> str:
     value = override.value()
     if isinstance(value, Glob):
         return f"{override.get_key_element()}={A_GLOB}"
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start}"
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
