@@ -48,7 +48,7 @@ from lossprint.runs.zoo import zoo_checkpoints
 from lossprint.training.checkpoints import Checkpoints
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
 from lossprint.training.constructor_arguments import check_arguments
-from lossprint.training.datamodule import ImageDataModule, Split
+from lossprint.training.datamodule import ImageDataModule, Split, check_retrievable
 from lossprint.training.losses import (
     BatchDemands,
     LossSpec,
@@ -364,6 +364,7 @@ def datamodule(config: Mapping[str, Any], images: Partition) -> ImageDataModule:
     """Batches of one fold, from the sections `data`, `sampler`, `fold` and `seed`."""
     data = config["data"]
     split = Split.of_fold(images, config["fold"], config["folds"])
+    check_retrievable(split)
     source: ImageSource
     if data["store"]:
         source = open_store(_decoded(config), images.all_images, data["short_side"])

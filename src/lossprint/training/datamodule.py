@@ -1,5 +1,6 @@
 """One LightningDataModule for every data set: rows of an image source, seen through views."""
 
+import logging
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -14,6 +15,8 @@ from lossprint.data.sampler import ClassBalancedBatches, ShareOfBatches
 from lossprint.data.store import ImageStore
 from lossprint.data.transforms import Preprocessing
 from lossprint.streams import stream_seed
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,34 @@ class Split:
             validation=_as_tensors(development.rows_of(validation)),
             test=(test_rows, torch.from_numpy(partition.test.labels)),
         )
+
+
+def check_retrievable(split: Split) -> None:
+    """Raise if a part has nothing to learn from or to retrieve; say which classes cannot be asked.
+
+    An image is retrieved by another of its class, so a class with one image is no query.
+
+    Raises:
+        ValueError: every class of a part has one image.
+    """
+    for name, settings in (
+        ("train", "fold=… or data.source.root=…"),
+        ("validation", "fold=…, folds=… or data.source.root=…"),
+        ("test", "data.source.test_classes=… or data.source.test_fraction=…"),
+    ):
+        counts = getattr(split, name)[1].bincount()
+        single = int((counts == 1).sum())
+        if single == len(counts):
+            raise ValueError(
+                f"each of the {single} classes of the {name} part has one image, so no image has "
+                f"another of its class to be found by: add images, or choose other classes with "
+                f"{settings}"
+            )
+        if single:
+            log.info(
+                "%d of the %d classes of the %s part have one image, which is no query",
+                single, len(counts), name,
+            )  # fmt: skip
 
 
 def _as_tensors(arrays: tuple) -> tuple[Tensor, Tensor]:
