@@ -19,12 +19,10 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scipy.io import savemat
 
 from lossprint.data.decoding import decode_image
 from lossprint.data.masks import read_masks
 from lossprint.data.probe_table import read_samples
-from lossprint.data.sources.cars196 import Cars196
 from lossprint.data.sources.cub200 import CUB200
 from lossprint.data.sources.image_folder import ImageFolder
 from lossprint.data.sources.inshop import InShop
@@ -159,25 +157,6 @@ def test_lists_of_benchmarks(folder: Path, kind: str, which: int, how: tuple) ->
         (root / name).write_bytes(data)
     arguments = {} if kind == "inshop" else {"download": False}
     refused_or_read(source(root, verify=False, **arguments), root / "x")
-
-
-@cache
-def annotations() -> bytes:
-    rows = np.zeros(3, dtype=[("relative_im_path", "O"), ("class", "O"), ("test", "O")])
-    rows[:] = [("car_ims/1.jpg", 1, 0), ("car_ims/2.jpg", 2, 0), ("car_ims/3.jpg", 1, 1)]
-    stream = io.BytesIO()
-    savemat(stream, {"annotations": rows[None], "class_names": np.array(["a", "b"], object)[None]})
-    return stream.getvalue()
-
-
-@FUZZED
-@given(DAMAGE)
-def test_annotations_of_cars(folder: Path, how: tuple) -> None:
-    root = folder / "cars"
-    (root / "car_ims").mkdir(exist_ok=True, parents=True)
-    path = root / "cars_annos.mat"
-    path.write_bytes(damaged(annotations(), how))
-    refused_or_read(Cars196(root, verify=False), path)
 
 
 @FUZZED

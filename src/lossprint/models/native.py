@@ -81,11 +81,13 @@ class Resized(nn.Module):
         self.interpolation = interpolation
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.shape[-1] != self.size or images.shape[-2] != self.size:
-            smooth = self.interpolation != "nearest"
-            images = F.interpolate(
-                images, (self.size, self.size), mode=self.interpolation, antialias=smooth
-            )
+        # Images of that size already come out as they are: no branch, so that it can be traced.
+        images = F.interpolate(
+            images,
+            (self.size, self.size),
+            mode=self.interpolation,
+            antialias=self.interpolation != "nearest",
+        )
         return self.network(images)
 
 
