@@ -140,3 +140,16 @@ def test_a_sweep_is_named_by_its_overrides_in_words_that_need_no_quotes(monkeypa
     (parsed,) = OverridesParser.create().parse_overrides([f"runs={name}"])
     assert parsed.value() == name
     assert shlex.quote(name) == name
+
+
+def test_wandb_s_own_variables_say_where_a_run_goes_unless_the_command_line_does(monkeypatch):
+    for name, value in (("PROJECT", "ours"), ("ENTITY", "team"), ("DIR", "/scratch")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        logger = compose("train", ["logger.entity=me"]).logger
+        report = compose("analyze").logger
+    assert (logger.project, logger.entity, logger.dir) == ("ours", "me", "/scratch")
+    assert report.entity == "team"
+    for name in ("PROJECT", "ENTITY", "DIR"):
+        monkeypatch.delenv(f"WANDB_{name}")
+    assert (logger.project, report.entity, logger.dir) == ("lossprint", None, None)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,12 +17,18 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
+<<<<<<< HEAD
 from lossprint.apps.training import show_result, train
 from lossprint.metrics.geometry import embedding_geometry
+=======
+from lossprint.apps import training
+from lossprint.apps.training import train
+>>>>>>> 82609b9 (A command ends once with what would decide the question; offline W&B runs of a sweep lie side by side; WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR count)
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
 from lossprint.training.callbacks.metrics_file import read_rows
+from lossprint.training.fit import Interrupted
 from tests.small_world import overrides
 
 ROOT = Path(__file__).parents[2]
@@ -139,6 +146,39 @@ def test_killed_and_started_again_ends_with_the_same_weights(loss, small_world):
     expected, actual = load_file(record.weights_file), load_file(continued.weights_file)
     assert all(torch.equal(expected[name], actual[name]) for name in expected)
     assert [row["epoch"] for row in read_rows(continued.metrics_file)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(Interrupted(), "interrupted"), (ArithmeticError("nan"), "failed")]
+)
+def test_a_run_that_ends_early_says_how_and_which_tracked_run_it_is(
+    error, status, small_world, monkeypatch
+):
+    def stopped(config, network, data, record, console, started):
+        record.with_wandb("lossprint/abc")
+        raise error
+
+    monkeypatch.setattr(training, "_train", stopped)
+    with pytest.raises(type(error)):
+        run(small_world, "sweep=early", "loss=margin")
+    record = load_record(small_world / "outputs" / "early" / "margin" / "fold0-seed0")
+    assert (record.status, record.wandb) == (status, "lossprint/abc")
+
+
+@pytest.mark.parametrize(("epoch", "text"), [(0, ""), (3, "continues with epoch 4 of 20\n")])
+def test_it_is_said_with_which_epoch_a_run_continues(epoch, text):
+    console = Console(record=True, width=80)
+    trainer = SimpleNamespace(current_epoch=epoch, max_epochs=20, is_global_zero=True)
+    training.say_continued(console, trainer, None)
+    assert console.export_text() == text
+
+
+@pytest.mark.parametrize("words", [["-m", "seed=0,1", "loss=a"], ["seed=0,1", "-m", "loss=a"]])
+def test_overrides_stand_on_either_side_of_the_multirun_flag(words):
+    command = [sys.executable, str(ROOT / "train.py"), *words, "loss=tripplet"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "unrecognized" not in result.stderr
+    assert "tripplet" in result.stderr
 
 
 def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):

@@ -29,6 +29,14 @@ def test_folder_is_named_by_what_the_run_is() -> None:
     assert record(folder).sweep == "first"
 
 
+def test_a_run_that_the_user_stopped_says_so_and_keeps_what_it_knows(tmp_path: Path) -> None:
+    begun = record(tmp_path).begin(CONFIG).with_wandb("lossprint/abc")
+    begun.interrupt()
+    again = load_record(tmp_path)
+    assert (again.status, again.wandb, again.finished) == ("interrupted", "lossprint/abc", None)
+    assert again.begin(CONFIG).status == "running"
+
+
 def test_a_run_from_begin_to_finish(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, "first", "triplet", 0, 0)
     running = record(folder).begin(CONFIG)

@@ -24,6 +24,7 @@ from lossprint.runs.loggers import (
     open_tracker,
     track_training,
 )
+from lossprint.runs.offline import offline_hints, offline_runs
 from lossprint.runs.record import RunRecord, load_record, run_folder
 from lossprint.runs.tracker import TrackedRun, Tracker
 from lossprint.runs.wandb_tracker import (
@@ -36,9 +37,9 @@ from lossprint.runs.wandb_tracker import (
 CONFIG = {
     "seed": 0,
     "loss": {"name": "triplet", "criterion": {"margin": 0.2}, "miner": None},
-    "folds": [1, 2],
+    "betas": [1, 2],
 }
-LOGGER = {"name": "wandb", "project": "lossprint", "entity": None, "mode": "auto"}
+LOGGER = {"name": "wandb", "project": "lossprint", "entity": None, "mode": "auto", "dir": None}
 URL = "https://api.wandb.ai"
 
 
@@ -60,8 +61,9 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def begin(root: Path, **changes: Any) -> RunRecord:
     values: dict[str, Any] = {"loss": "triplet", "family": "ranking", "fold": 0, "seed": 0}
     values |= {"distance": "lp", "data_fingerprint": "abc", **changes}
+    config = {**CONFIG, "logger": values.pop("logger", LOGGER)}
     folder = run_folder(root, "first", values["loss"], values["fold"], values["seed"])
-    return RunRecord(folder=folder, **values).begin(CONFIG)
+    return RunRecord(folder=folder, **values).begin(config)
 
 
 def records_in(path: Path) -> Iterator[Any]:
@@ -88,16 +90,16 @@ def items(entries: Any) -> dict[str, Any]:
     }
 
 
-def read_back(folder: Path) -> SimpleNamespace:
+def read_back(folder: Path, number: str = "*") -> SimpleNamespace:
     """Read what an offline run holds, once W&B's own process has written all of it."""
     deadline = time.monotonic() + 30
-    while (found := parse(folder)).exit_code is None and time.monotonic() < deadline:
+    while (found := parse(folder, number)).exit_code is None and time.monotonic() < deadline:
         time.sleep(0.02)
     return found
 
 
-def parse(folder: Path) -> SimpleNamespace:
-    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+def parse(folder: Path, number: str) -> SimpleNamespace:
+    (path,) = folder.glob(f"wandb/offline-run-*/run-{number}.wandb")
     found = SimpleNamespace(
         config={}, history=[], summary={}, artifacts=[], run=None, exit_code=None
     )
@@ -130,7 +132,7 @@ def test_offline_file_holds_config_history_and_summary(
         record = record.with_wandb(tracker.path)
         record.weights_file.write_bytes(b"weights")
         log_training_files(tracker, record)
-    found = read_back(record.folder)
+    found = read_back(tmp_path / "first")
     (files,) = (artifact for artifact in found.artifacts if artifact.type == "run")
     assert sorted(entry.path for entry in files.manifest.contents) == [
         "config.yaml",
@@ -154,19 +156,25 @@ def test_offline_file_holds_config_history_and_summary(
     assert found.summary["test/map_at_r"] == 0.5
     assert found.summary["untrained/map_at_r"] == 0.125
     assert found.exit_code == 0
-    # one line, with the folder that can be synced; no files but these
-    (line,) = capsys.readouterr().out.strip().splitlines()
-    (kept,) = (record.folder / "wandb").glob("offline-run-*")
-    assert line == f"W&B offline; to upload: wandb sync {kept}"
+    # who started the sweep says how to upload it; no files but these
+    assert capsys.readouterr().out == ""
+    (kept,) = offline_runs(record)
+    assert kept.parent == tmp_path / "first" / "wandb"
+    assert offline_hints([kept]) == {
+        "look": f"wandb leet {kept.parent}",
+        "upload": f"wandb sync {kept}",
+    }
     files = {path.relative_to(kept).parts[1] for path in kept.glob("files/*")}
     assert files <= {"requirements.txt", "media"}  # no source, no console output, no machine
 
 
 def test_runs_of_one_process_are_their_own_also_after_failure(tmp_path: Path) -> None:
     first, second = begin(tmp_path, seed=0), begin(tmp_path, seed=1)
+    opened = []
 
     def diverge() -> None:
         with track_training(first, LOGGER, CONFIG) as tracker:
+            opened.append(tracker)
             tracker.summarize({"value": 1})
             raise ArithmeticError("loss became nan")
 
@@ -174,9 +182,11 @@ def test_runs_of_one_process_are_their_own_also_after_failure(tmp_path: Path) ->
         diverge()
     assert wandb.run is None
     with track_training(second, LOGGER, CONFIG) as tracker:
+        opened.append(tracker)
         tracker.summarize({"value": 2})
     assert wandb.run is None
-    one, two = read_back(first.folder), read_back(second.folder)
+    numbers = [tracker.path.rpartition("/")[2] for tracker in opened]
+    one, two = (read_back(tmp_path / "first", number) for number in numbers)
     assert (one.exit_code, two.exit_code) == (1, 0)
     assert (one.summary["value"], two.summary["value"]) == (1, 2)
     assert one.run.run_id != two.run.run_id
@@ -205,7 +215,7 @@ def test_unreachable_server_leaves_the_run_offline(
     with track_training(record, LOGGER, CONFIG) as tracker:
         tracker.summarize({"value": 1})
     assert modes == ["online", "offline"]
-    assert read_back(record.folder).summary["value"] == 1
+    assert read_back(record.sweep_folder).summary["value"] == 1
     assert "W&B cannot be reached (no route to host)" in capsys.readouterr().out
 
 
@@ -421,7 +431,33 @@ def test_online_run_logs_what_an_analysis_needs(
     assert run.used == [trained]
 
 
-def test_analysis_runs_are_of_their_own_type(tmp_path: Path) -> None:
+def test_runs_are_kept_where_the_logger_says(tmp_path: Path) -> None:
+    logger = {**LOGGER, "dir": str(tmp_path / "elsewhere")}
+    record = begin(tmp_path, logger=logger)
+    with track_training(record, logger, CONFIG) as tracker:
+        record = record.with_wandb(tracker.path)
+    (kept,) = offline_runs(record)
+    assert kept.parent == tmp_path / "elsewhere" / "wandb"
+    assert not (tmp_path / "first" / "wandb").exists()
+
+
+def test_two_runs_of_a_sweep_are_uploaded_by_one_line() -> None:
+    runs = [Path(f"my runs/wandb/offline-run-{n}-abc{n}") for n in range(2)]
+    assert offline_hints([*runs, Path("other/wandb/offline-run-2-x")]) == {
+        "look": "wandb leet 'my runs/wandb'",
+        "upload": "wandb sync 'my runs/wandb'/offline-run-* other/wandb/offline-run-2-x",
+    }
+    assert offline_hints([]) == {}
+
+
+def test_runs_that_are_online_or_not_tracked_need_no_upload(tmp_path: Path) -> None:
+    record = begin(tmp_path)
+    assert offline_runs(record) == offline_runs(record.with_wandb("me/lossprint/abc")) == []
+
+
+def test_analysis_runs_are_of_their_own_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = TrackedRun(
         folder=tmp_path / "analysis",
         name="first",
@@ -433,5 +469,7 @@ def test_analysis_runs_are_of_their_own_type(tmp_path: Path) -> None:
     with open_tracker(LOGGER, run) as tracker:
         tracker.log_table("retrieval", pd.DataFrame({"loss": ["triplet"]}, index=[7]))
     found = read_back(tmp_path / "analysis")
+    (kept,) = (tmp_path / "analysis" / "wandb").glob("offline-run-*")
+    assert capsys.readouterr().out == f"W&B offline; to upload: wandb sync {kept}\n"
     assert found.run.job_type == "analysis"
     assert any(row.get("retrieval._type") == "table-file" for row in found.history)

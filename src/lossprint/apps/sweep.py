@@ -1,4 +1,4 @@
-"""A call of train.py, alone or as one job of a multirun, and what ends a multirun."""
+"""A call of train.py, alone or as one job of a multirun, and what ends it."""
 
 import json
 import sys
@@ -14,8 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 
+from lossprint.apps.next_step import next_command
 from lossprint.apps.slurm import analysis_job, follow_with_analysis
 from lossprint.files import whole_file
+from lossprint.runs.offline import offline_hints, offline_runs
 from lossprint.runs.record import RunRecord, load_record
 from lossprint.runs.summary import runs_summary
 
@@ -90,12 +92,42 @@ class SweepEnd(Callback):
             text = f"{' '.join(note['overrides'])}: {note['error']}"
             console.print(f"[bold red]failed[/] {escape(text)}", highlight=False, soft_wrap=True)
         scheduled = analysis_job(Path(config.hydra.sweep.dir))
-        if scheduled is not None:
-            console.print(f"the comparison is SLURM job {scheduled}", highlight=False)
-        elif config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
-            compare_losses(records, config)
+        try:
+            if scheduled is not None:
+                console.print(f"the comparison is SLURM job {scheduled}", highlight=False)
+            elif config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
+                compare_losses(records, config)
+        finally:
+            show_what_next(records, config.hydra, console, failed=len(failed))
         if failed:
             sys.exit(1)
+
+
+def show_what_next(
+    records: list[RunRecord], hydra: Any, console: Console, *, failed: int = 0
+) -> None:
+    """Where W&B keeps the runs of a call of train.py, and what to type next; once per call.
+
+    Args:
+        records: that are finished.
+        hydra: Hydra's own configuration, which has what the user typed.
+        console: it is printed to.
+        failed: how many jobs of the call failed.
+    """
+    lines = {
+        f"W&B, {purpose}": command
+        for purpose, command in offline_hints(
+            run for record in records for run in offline_runs(record)
+        ).items()
+    }
+    typed = [word for word in hydra.overrides.hydra if not word.startswith("hydra.mode=")]
+    command = next_command([*typed, *hydra.overrides.task], records)
+    if failed:
+        lines["next"] = "the same command again, which trains what failed"
+    elif command is not None:
+        lines["next"] = command
+    for name, text in lines.items():
+        console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 def compare_losses(records: list[RunRecord], config: DictConfig) -> None:

@@ -7,12 +7,16 @@ import time
 import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from PIL import Image
+from pytorch_lightning.callbacks import LambdaCallback
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +24,7 @@ from lossprint.apps import build
 from lossprint.apps.errors import command, exit_code, show_error
 from lossprint.apps.search import trial_value
 from lossprint.apps.status import retry, show_status
-from lossprint.apps.sweep import current_job
+from lossprint.apps.sweep import current_job, show_what_next
 from lossprint.data.index import Partition
 from lossprint.files import alone, remove_leftovers, whole_file
 from lossprint.metrics.geometry import embedding_geometry
@@ -104,6 +108,8 @@ def run_job(config: DictConfig) -> float | None:
         sys.exit(exit_code(error))
     if record is not None:
         job.note_run(record.folder)
+        if not job.multirun:
+            show_what_next([record], HydraConfig.get(), console)
     return value
 
 
@@ -139,7 +145,7 @@ def train(
     Raises:
         ValueError: the configuration does not fit the data, or the folder holds a run of another
             configuration; nothing is changed then.
-        Interrupted: by Ctrl-C. The run stays "running" and the same call continues it.
+        Interrupted: by Ctrl-C. The record says "interrupted", and the same call continues the run.
         Exception: whatever else stopped the training; the record then says "failed", with it.
     """
     quiet_libraries()
@@ -214,9 +220,10 @@ def _trained(
         config["num_classes"] = data.num_classes
         record = _train(config, network, data, record, console, started)
     except (Interrupted, KeyboardInterrupt):
+        load_record(folder).interrupt()
         raise
     except Exception as error:
-        record.fail(error)
+        load_record(folder).fail(error)  # it says more by now, e.g. its W&B run
         raise
     show_result(record, console)
     return record
@@ -315,6 +322,7 @@ def _train(
     with tracking as tracker:
         record = record.with_wandb(tracker.path)
         callbacks = [
+            LambdaCallback(on_train_start=partial(say_continued, console)),
             *build.callbacks(
                 config,
                 probe=probe,
@@ -351,6 +359,12 @@ def _train(
     return record
 
 
+def say_continued(console: Console, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+    """Say with which epoch a training goes on that was cut off."""
+    if trainer.current_epoch and trainer.is_global_zero:
+        console.print(f"continues with epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
+
+
 def save_test_embeddings(module: MetricLearning, path: Path) -> None:
     """`embeddings` [N, D] and `labels` [N] of the test, for metrics of several folds together."""
     save_tensors({"embeddings": module.test_embeddings, "labels": module.test_labels}, path)
@@ -372,7 +386,7 @@ def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
 
 
 def show_result(record: RunRecord, console: Console) -> None:
-    """Trained against untrained, where it lies, what to do next."""
+    """Trained against untrained, and where it lies."""
     metrics = record.metrics
     rows = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
     _show_table("unseen classes", rows, metrics, console, title=record.name)
@@ -391,7 +405,6 @@ def show_result(record: RunRecord, console: Console) -> None:
     for name, text in (
         ("run", str(record.folder)),
         ("weights", str(record.weights_file)),
-        ("next", "python train.py -m loss=triplet,arcface seed=0,1"),
     ):
         console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
 

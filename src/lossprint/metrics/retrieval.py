@@ -15,7 +15,7 @@ def retrieval_metrics(
     embeddings: Tensor,
     labels: Tensor,
     *,
-    ks: Sequence[int] = (1, 2, 4, 8),
+    ks: Sequence[int] = (2, 4, 8),
     normalize: bool = True,
 ) -> dict[str, float]:
     """Leave-one-out retrieval: every item is a query, all the others are the gallery.

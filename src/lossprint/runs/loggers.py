@@ -21,7 +21,7 @@ def check_logger(logger: Mapping[str, Any]) -> None:
     name = logger.get("name")
     if name not in LOGGERS:
         raise ValueError(f"logger={name!r} is unknown; valid are {', '.join(LOGGERS)}")
-    valid = ("name", "project", "entity", "mode") if name == "wandb" else ("name",)
+    valid = ("name", "project", "entity", "mode", "dir") if name == "wandb" else ("name",)
     for key in logger:
         if key not in valid:
             raise ValueError(f"unknown logger.{key}; valid are {', '.join(valid)}")
@@ -44,7 +44,7 @@ def open_tracker(logger: Mapping[str, Any], run: TrackedRun) -> Iterator[Tracker
     """Open what a `logger` configuration names, and close it whatever happens.
 
     Args:
-        logger: `name`, one of `LOGGERS`; for W&B `project`, `entity` and `mode` too.
+        logger: `name`, one of `LOGGERS`; for W&B `project`, `entity`, `mode` and `dir` too.
         run: what is tracked.
     """
     check_logger(logger)
@@ -76,6 +76,7 @@ def track_training(
         tags=(record.family, record.loss),
         config={**config, "data_fingerprint": record.data_fingerprint},
         path=record.wandb,
+        shared=record.sweep_folder,
     )
     with open_tracker(logger, run) as tracker:
         yield tracker

@@ -17,7 +17,7 @@ from lossprint.runs.configuration import read_configuration
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
-STATUSES = ("running", "finished", "failed")
+STATUSES = ("running", "interrupted", "finished", "failed")
 LONGEST_NAME = 240  # bytes that every file system takes, with room for a suffix
 FAMILIES = ("ranking", "classification", "control")
 
@@ -37,8 +37,8 @@ def run_folder(output_root: Path | str, sweep: str, loss: str, fold: int, seed: 
 class RunRecord:
     """What `run.json` holds, and the paths beside it.
 
-    A record is never changed in place: `begin`, `finish` and `fail` write the file and return the
-    new record. Times are ISO 8601 in UTC, durations are seconds.
+    A record is never changed in place: `begin`, `finish`, `fail` and `interrupt` write the file
+    and return the new record. Times are ISO 8601 in UTC, durations are seconds.
 
     Attributes:
         folder: the run's folder.
@@ -48,7 +48,8 @@ class RunRecord:
         fold: which block of the development classes validated.
         seed: of the run.
         data_fingerprint: of the images it was trained and tested on.
-        status: "running", "finished" or "failed". A run that was killed is left as "running".
+        status: "running", "interrupted" (by Ctrl-C), "finished" or "failed". A run that was killed
+            is left as "running".
         error: of a failed run, e.g. "ValueError: …".
         collapsed: whether the embedding of the unseen classes uses so few directions that comparing
             it says little (`lossprint.metrics.EmbeddingGeometry`); None until it is known.
@@ -89,6 +90,11 @@ class RunRecord:
     def name(self) -> str:
         """`<loss>-fold<k>-seed<s>`, unique within a sweep."""
         return f"{self.loss}-fold{self.fold}-seed{self.seed}"
+
+    @property
+    def sweep_folder(self) -> Path:
+        """That all runs of the sweep lie in."""
+        return self.folder.parent.parent
 
     @property
     def sweep(self) -> str:
@@ -159,6 +165,10 @@ class RunRecord:
         name = type(error).__name__
         text = f"{name}: {message}" if message else name
         return self._rewritten(status="failed", error=text, finished=_now())
+
+    def interrupt(self) -> Self:
+        """Write that the user stopped the run; the same command continues it."""
+        return self._rewritten(status="interrupted")
 
     def with_wandb(self, path: str | None) -> Self:
         """Write where the run is found in W&B."""

@@ -50,13 +50,15 @@ class TrackedRun:
     """What a tracker calls a run.
 
     Attributes:
-        folder: where an offline run is kept.
+        folder: of the run's own files.
         name: of the run.
         group: that the run belongs to, e.g. its sweep.
         job_type: "train" or "analysis".
         tags: to filter runs by.
         config: resolved, in plain containers.
         path: of the tracked run that is continued; None begins a new one.
+        shared: folder in which the runs of a group are kept side by side, where the tracker keeps
+            any; who started the group says how to upload them. None: each in its own.
     """
 
     folder: Path
@@ -66,3 +68,4 @@ class TrackedRun:
     tags: Sequence[str]
     config: Mapping[str, Any]
     path: str | None = None
+    shared: Path | None = None

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 from rich import get_console
 
+from lossprint.runs.offline import offline_hints
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
 from lossprint.runs.registry import readable_records
 from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
@@ -114,9 +115,10 @@ class WandbTracker(Tracker):
 def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tracker]:
     """Open a W&B run and close it whatever happens, with exit code 1 after an exception.
 
-    Offline no connection is opened, and one line tells how to sync. If the server cannot be
-    reached the run is kept offline. Source code, console output and the machine's description are
-    not sent; a running online run sends the usage of the processors.
+    Offline no connection is opened, and the run is kept in the logger's `dir`, else in the folder
+    that its group shares, else in its own; in the last case one line tells how to upload it. If
+    the server cannot be reached the run is kept offline. Source code, console output and the
+    machine's description are not sent; a running online run sends the usage of the processors.
 
     Args, raises: as those of `lossprint.runs.loggers.open_tracker`.
     """
@@ -134,10 +136,11 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
     if mode == "disabled":
         yield Tracker()
         return
+    folder = Path(logger.get("dir") or tracked.shared or tracked.folder)
     arguments: dict[str, Any] = {
         "entity": logger.get("entity"),
         "project": logger["project"],
-        "dir": str(tracked.folder),
+        "dir": str(folder),
         "name": tracked.name,
         "group": tracked.group,
         "job_type": tracked.job_type,
@@ -147,7 +150,7 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         "resume": "allow" if tracked.path else None,
         "reinit": "finish_previous",
     }
-    tracked.folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     run = _begin(arguments, settings, mode)
     online = not run.offline
     tracker = WandbTracker(run, online=online)
@@ -161,10 +164,10 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         exit_code = 0
     finally:
         run.finish(exit_code=exit_code)
-        if not online:
-            kept = Path(run.dir).parent
+        if not online and tracked.shared is None:
+            upload = offline_hints([Path(run.dir).parent])["upload"]
             get_console().print(
-                f"W&B offline; to upload: wandb sync {kept}", soft_wrap=True, highlight=False
+                f"W&B offline; to upload: {upload}", soft_wrap=True, highlight=False
             )
 
 
