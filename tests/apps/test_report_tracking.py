@@ -1,11 +1,13 @@
 """Each training run in the tracker gets its own results, whatever other runs are called."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
+from PIL import Image
 
 from lossprint.apps.evidence import EVIDENCE
-from lossprint.apps.report_tracking import complete_training_runs
+from lossprint.apps.report_tracking import complete_training_runs, track_report
 from lossprint.reports.evidence import Evidence
 from lossprint.runs.record import RunRecord
 from lossprint.studies.networks import networks_of_runs
@@ -37,3 +39,22 @@ def test_names_that_end_alike_and_equal_names_in_two_sweeps_are_not_mixed_up(tmp
     assert summaries == {
         path: {"analysis/nr_precision/model": value} for path, value in values.items()
     }
+
+
+def test_a_figure_and_a_table_of_one_name_have_keys_of_their_own(tmp_path):
+    figure = tmp_path / "figures" / "properties.png"
+    figure.parent.mkdir()
+    Image.new("RGB", (4, 4)).save(figure)
+    page = tmp_path / "report.html"
+    report = SimpleNamespace(page=page, figures={"properties": figure}, tables=[], answer="No.")
+    table = pd.DataFrame({"property": ["model"], "value": [3.5]})
+    keys = []
+    tracker = SimpleNamespace(
+        path="lossprint/offline",
+        log_table=lambda key, table: keys.append(key),
+        log_images=lambda images: keys.extend(images),
+        log_files=lambda *files: None,
+        summarize=keys.extend,
+    )
+    track_report(tracker, report, Evidence({"properties": table}), [], [])
+    assert sorted(keys) == ["analysis/properties", "answer", "figures/properties"]

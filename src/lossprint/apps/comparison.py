@@ -33,15 +33,20 @@ KEYS = (
 )
 
 
-def run_comparison(config: DictConfig) -> None:
-    """What analyze.py does; exits with 2 on bad input, 1 on another failure."""
+def run_comparison(config: DictConfig, *, shared: Path | None = None) -> None:
+    """What analyze.py does; exits with 2 on bad input, 1 on another failure.
+
+    Args:
+        config: as composed.
+        shared: see `compare`.
+    """
     console = Console()
     with command(console, interrupted="the same command goes on from what is computed"):
         settings = build.plain(config)
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
         StudySettings.from_config(settings["study"])  # wrong ones are named before models are read
-        compare(select_runs(settings), settings, console)
+        compare(select_runs(settings), settings, console, shared=shared)
 
 
 def compare(
@@ -49,6 +54,8 @@ def compare(
     config: Mapping[str, Any],
     console: Console,
     evidence: Sequence[PieceOfEvidence] = EVIDENCE,
+    *,
+    shared: Path | None = None,
 ) -> Report:
     """Compare runs as configured and write the report.
 
@@ -57,6 +64,7 @@ def compare(
         config: `study`, `logger`, `untrained`, `allow_mixed`, `trust`, `name` and `output_root`.
         console: progress, the losses, the leading findings and the paths are printed to it.
         evidence: what is computed and shown.
+        shared: folder of the tracker's files beside those of the runs, see `TrackedRun`.
 
     Raises:
         ValueError: no run can be used, runs are not comparable, or one asks for what it takes
@@ -83,10 +91,11 @@ def compare(
     tracked = TrackedRun(
         folder=folder,
         name=name,
-        group=runs[0].sweep,
+        group="analysis",  # of no sweep and no loss, so that tables of runs stay what they are
         job_type="analysis",
-        tags=sorted({run.loss for run in runs}),
+        tags=(),
         config={"study": settings.described(), "runs": [run.name for run in runs]},
+        shared=shared,
     )
     with open_tracker(config["logger"], tracked) as tracker:
         tracker.use(runs)

@@ -28,7 +28,7 @@ def track_report(
     pictures = {}
     for name, path in report.figures.items():
         with Image.open(path) as image:
-            pictures[f"analysis/{name}"] = image.convert("RGB")
+            pictures[f"figures/{name}"] = image.convert("RGB")
     tracker.log_images(pictures)
     files = [report.page, *report.tables, *report.figures.values()]
     tracker.log_files(

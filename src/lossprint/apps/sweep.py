@@ -137,4 +137,4 @@ def compare_losses(records: list[RunRecord], config: DictConfig) -> None:
     folders = ",".join(f'"{record.folder.resolve()}"' for record in records)
     analysis = compose("analyze", [f"runs=[{folders}]", f"output_root={config.output_root}"])
     analysis.logger = config.logger
-    run_comparison(analysis)
+    run_comparison(analysis, shared=records[0].sweep_folder)
