@@ -17,13 +17,9 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
-<<<<<<< HEAD
+from lossprint.apps import training
 from lossprint.apps.training import show_result, train
 from lossprint.metrics.geometry import embedding_geometry
-=======
-from lossprint.apps import training
-from lossprint.apps.training import train
->>>>>>> 82609b9 (A command ends once with what would decide the question; offline W&B runs of a sweep lie side by side; WANDB_PROJECT, WANDB_ENTITY and WANDB_DIR count)
 from lossprint.metrics.retrieval import retrieval_metrics
 from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
