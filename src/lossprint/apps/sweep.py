@@ -123,7 +123,7 @@ def show_what_next(
     typed = [word for word in hydra.overrides.hydra if not word.startswith("hydra.mode=")]
     command = next_command([*typed, *hydra.overrides.task], records)
     if failed:
-        lines["next"] = "the same command again, which trains what failed"
+        lines["next"] = "the same command again trains what is missing"
     elif command is not None:
         lines["next"] = command
     for name, text in lines.items():
