@@ -124,7 +124,7 @@ def show_what_next(
     command = next_command([*typed, *hydra.overrides.task], records)
     if failed:
         lines["next"] = "the same command again trains what is missing"
-    elif command is not None:
+    elif records and command is not None:
         lines["next"] = command
     for name, text in lines.items():
         console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
