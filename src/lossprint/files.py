@@ -69,6 +69,8 @@ def remove_leftovers(folder: Path | str) -> None:
 
 
 def _is_alive(process: int) -> bool:
+    if os.name == "nt":
+        return True  # there, asking is ending it
     try:
         os.kill(process, 0)
     except ProcessLookupError:

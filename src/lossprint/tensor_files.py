@@ -14,15 +14,22 @@ from lossprint.files import whole_file
 CHECKSUM = "sha256"
 
 
-def save_tensors(tensors: Mapping[str, Tensor], path: Path | str) -> None:
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path | str, about: Mapping[str, str] | None = None
+) -> None:
     """Write tensors, and beside them in the file a checksum of what they hold.
+
+    Args:
+        tensors: by name.
+        path: of the file.
+        about: further words to write beside them, see `read_about`.
 
     Raises:
         OSError: it cannot be written; names the file.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Bytes, which Python writes: the file gets the permissions of any other, and errors a name.
-    content = save(plain, metadata={CHECKSUM: _checksum(plain)})
+    content = save(plain, metadata={**(about or {}), CHECKSUM: _checksum(plain)})
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
@@ -36,7 +43,7 @@ def load_tensors(path: Path | str) -> dict[str, Tensor]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"{path} is missing")
     try:
         with safe_open(path, framework="pt") as file:
             expected = (file.metadata() or {}).get(CHECKSUM)
@@ -48,6 +55,15 @@ def load_tensors(path: Path | str) -> dict[str, Tensor]:
     if found != expected:
         raise ValueError(f"{path} is damaged: its checksum is not that of what it holds")
     return tensors
+
+
+def read_about(path: Path | str) -> dict[str, str]:
+    """The words that a file holds beside its tensors; none where it cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError):
+        return {}
 
 
 def _checksum(tensors: Mapping[str, Tensor]) -> str:

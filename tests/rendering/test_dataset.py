@@ -398,3 +398,46 @@ def test_psnr_of_a_pair_is_that_of_either_image_against_the_truth():
     # 10 log10(255² / 5²) = 34.15 dB; rounding to whole numbers adds a variance of 1/12.
     assert measure_psnr([(first, second)]) == pytest.approx(34.15, abs=0.05)
     assert measure_psnr([(first, first)]) == np.inf
+
+
+TWICE = """
+import logging
+import sys
+from lossprint.rendering.dataset import render_set
+from tests.rendering.fake_backend import FakeBackend
+
+if __name__ == "__main__":
+    logging.basicConfig(stream=sys.stdout)
+    folder, samples, *cars = sys.argv[1:]
+    report = render_set(
+        folder, kind="world", designs=cars, size=16, samples=int(samples), seed=0, count=24,
+        workers=0, progress=False, backend=FakeBackend(seconds=0.05),
+    )
+    print("rendered", report.rendered)
+"""
+
+
+@pytest.mark.parametrize("samples", ["4", "8"])
+def test_two_commands_do_not_render_a_set_at_once(whole, what, tmp_path, samples):
+    script, folder = tmp_path / "twice.py", tmp_path / "set"
+    script.write_text(TWICE)
+    pair = [
+        subprocess.Popen(
+            [sys.executable, script, folder, number, *what["designs"]],
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for number in ("4", samples)
+    ]  # fmt: skip
+    said = [process.communicate() for process in pair]
+    text = "".join(out for out, _ in said)
+    if samples == "4":
+        assert [process.returncode for process in pair] == [0, 0], said
+        assert "rendered 24" in text
+        assert "rendered 0" in text
+        assert "waiting for process" in text
+        assert contents(folder) == contents(whole)
+    else:  # of two different sets the second is refused, whichever began
+        assert sorted(process.returncode for process in pair) == [0, 1], said
+        assert "holds a different set: samples" in "".join(error for _, error in said)
+        assert "rendered 24" in text

@@ -108,3 +108,9 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert len(find_runs(tmp_path / name, "first")) == 1
     assert len(find_runs(tmp_path, name)) == 2
     assert len(find_runs(tmp_path, str((tmp_path / name / "first").resolve()))) == 1
+
+
+def test_what_a_killed_download_left_is_no_run(tmp_path: Path) -> None:
+    add(tmp_path, "first", "triplet", 0, 0)
+    add(tmp_path, ".fetch-abc", "run", 0, 0)
+    assert names(find_runs(tmp_path, ".")) == ["first/triplet-fold0-seed0"]

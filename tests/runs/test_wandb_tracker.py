@@ -219,6 +219,24 @@ def test_unreachable_server_leaves_the_run_offline(
     assert "W&B cannot be reached (no route to host)" in capsys.readouterr().out
 
 
+def test_a_server_that_vanishes_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = begin(tmp_path)
+    with track_training(record, LOGGER, CONFIG) as tracker:
+
+        def gone(*arguments: object, **options: object) -> None:
+            raise ConnectionResetError("the service has gone")
+
+        for name in ("log", "log_artifact", "finish"):
+            monkeypatch.setattr(tracker.run, name, gone)
+        tracker.log({"a": 1.0}, 0)
+        tracker.log_images({"b": Image.new("RGB", (2, 2))}, epoch=0)
+        log_training_files(tracker, record)
+    assert caplog.text.count("going on without") == 1
+    assert "the service has gone" in caplog.text
+
+
 def test_mode_follows_login_and_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

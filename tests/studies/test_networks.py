@@ -1,8 +1,10 @@
 import pytest
+import torch
 
 from lossprint.runs.record import RunRecord
 from lossprint.studies.comparability import incompatibilities, training_differences
 from lossprint.studies.networks import networks_of_runs
+from lossprint.tensor_files import save_tensors
 
 CONFIG = {
     "model": {"name": "resnet18", "embedding_size": 128},
@@ -23,7 +25,7 @@ def record(root, loss="triplet", *, status="finished", weights=True, sweep="swee
         data_fingerprint=changes.pop("data_fingerprint", "d0"),
     ).begin({**CONFIG, "loss": {"name": loss}, **changes})
     if weights:
-        found.weights_file.write_bytes(loss.encode())
+        save_tensors({loss: torch.ones(1)}, found.weights_file)
     if status == "finished":
         return found.finish({"test/map_at_r": 0.3}, {})
     return found.fail(ValueError("no more room")) if status == "failed" else found

@@ -18,10 +18,11 @@ from lossprint.apps.report_tracking import track_report
 from lossprint.apps.selection import FILTERS, comparison_name, select_runs
 from lossprint.apps.terminal import progress_bar, show_report
 from lossprint.apps.trust import check_trusted
+from lossprint.files import alone
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.report import Report, write_report
 from lossprint.runs.loggers import open_tracker
-from lossprint.runs.record import RunRecord, check_plain_name
+from lossprint.runs.record import RunRecord, check_plain_name, check_writable
 from lossprint.runs.tracker import TrackedRun
 from lossprint.studies.analysis import analyse
 from lossprint.studies.settings import StudySettings
@@ -88,6 +89,7 @@ def compare(
     name = config["name"] or comparison_name(runs)
     check_plain_name("name", name)
     folder = Path(config["output_root"]) / "analysis" / name
+    check_writable(folder)
     tracked = TrackedRun(
         folder=folder,
         name=name,
@@ -97,7 +99,10 @@ def compare(
         config={"study": settings.described(), "runs": [run.name for run in runs]},
         shared=shared,
     )
-    with open_tracker(config["logger"], tracked) as tracker:
+    with (
+        alone(folder, f"analysing {name}"),
+        open_tracker(config["logger"], tracked) as tracker,
+    ):
         tracker.use(runs)
         with progress_bar(console) as on_progress:
             analysis = analyse(

@@ -1,8 +1,10 @@
 """What a comparison is made of: networks that may be compared, controls, and the probe images."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -59,7 +61,9 @@ def comparison_inputs(
     Raises:
         ValueError: no run can be used, or runs are not comparable.
     """
-    networks, left_out = networks_of_runs(records, build.trained)
+    networks, left_out = networks_of_runs(
+        records, build.trained, results=partial(results_folder, config["output_root"])
+    )
     runs = [network.run for network in networks if network.run is not None]
     if not runs:
         reasons = [f"{run}: {reason}" for run, reason in left_out[["run", "reason"]].to_numpy()]
@@ -72,7 +76,7 @@ def comparison_inputs(
         )
     has_control = any(network.family == "control" for network in networks)
     if config["untrained"] and not has_control and not architectures_compared(runs):
-        networks = [*networks, *untrained_networks(runs)]
+        networks = [*networks, *untrained_networks(runs, config["output_root"])]
     first = runs[0].config()
     probe = build.probe_set(first)
     return ComparisonInputs(
@@ -84,13 +88,23 @@ def comparison_inputs(
     )
 
 
+def results_folder(output_root: Path | str, record: RunRecord) -> Path:
+    """Where what is computed of a run is kept: with the run, or, where that may not be written,
+    below `<output_root>/analysis/.results`."""
+    place = record.analysis_folder if record.analysis_folder.exists() else record.folder
+    if os.access(place, os.W_OK):
+        return record.analysis_folder
+    part = Path(record.sweep, record.loss, record.folder.name)
+    return Path(output_root) / "analysis" / ".results" / part
+
+
 def initial_network(config: Mapping[str, Any]) -> tuple[nn.Module, Preprocessing]:
     """The network that a run of this configuration begins from, and what it expects."""
     network = build.untrained(config).eval().to(fastest_device())
     return network, build.preprocessing(config)
 
 
-def untrained_networks(records: Sequence[RunRecord]) -> list[Network]:
+def untrained_networks(records: Sequence[RunRecord], output_root: Path | str) -> list[Network]:
     """The networks that runs began from, one per seed: controls."""
     by_seed: dict[int, RunRecord] = {}
     for record in records:
@@ -116,7 +130,7 @@ def untrained_networks(records: Sequence[RunRecord]) -> list[Network]:
                 fold=-1,
                 seed=seed,
                 weights_key=key,
-                cache=record.folder.parent.parent / ".untrained" / f"seed{seed}",
+                cache=results_folder(output_root, record).parents[2] / ".untrained" / f"seed{seed}",
                 load=partial(initial_network, config),
                 metrics=metrics,
             )

@@ -1,5 +1,6 @@
 """How a command ends: bad input in one line, anything else with its traceback."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,13 @@ from rich.markup import escape
 
 USER_ERRORS = (ValueError, OSError, ArithmeticError)
 """What bad input, a full disk or a diverging loss raise; their messages say what to do."""
+
+
+def any_terminal() -> None:
+    """Have characters that a terminal cannot show, such as • in ASCII, shown as ? instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def show_error(error: Exception, console: Console) -> None:
@@ -31,6 +39,7 @@ def command(console: Console, *, interrupted: str) -> Iterator[None]:
         console: errors are printed to it.
         interrupted: what to say after Ctrl-C, e.g. how to go on.
     """
+    any_terminal()
     try:
         yield
     except KeyboardInterrupt:

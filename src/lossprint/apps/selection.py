@@ -40,7 +40,8 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
         filters = ", ".join(
             f"only.{key}={value}" for key, value in wanted.items() if value is not None
         )
-        raise ValueError(f"no run of {', '.join(map(str, patterns))} is left by {filters}")
+        reason = f"is left by {filters}" if filters else "has a record that can be read"
+        raise ValueError(f"no run of {', '.join(map(str, patterns))} {reason}")
     unique = {record.folder.resolve(): record for record in records}
     return list(unique.values())
 

@@ -46,9 +46,12 @@ def show_report(report: Report, evidence: Evidence, console: Console) -> None:
     console.print(f"[bold]{escape(report.answer)}[/]", highlight=False)
     for finding in report.findings[:3]:
         console.print(f"  • {escape(finding.text)}", highlight=False)
-    console.print(f"report    {report.page}", soft_wrap=True)
-    console.print(f"tables    {report.page.parent / 'tables'}", soft_wrap=True)
-    console.print(f"figures   {report.page.parent / 'figures'}", soft_wrap=True)
+    for name, path in (
+        ("report", report.page),
+        ("tables", report.page.parent / "tables"),
+        ("figures", report.page.parent / "figures"),
+    ):
+        console.print(f"{name:9} {path}", soft_wrap=True, markup=False)
 
 
 def _cell(value: object) -> str:

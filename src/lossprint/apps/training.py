@@ -1,5 +1,6 @@
 """One run of an experiment: found finished, continued or trained, and written to its folder."""
 
+import gc
 import logging
 import shutil
 import sys
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lossprint.apps import build
-from lossprint.apps.errors import command, exit_code, show_error
+from lossprint.apps.errors import any_terminal, command, exit_code, show_error
 from lossprint.apps.search import trial_value
 from lossprint.apps.status import retry, show_status
 from lossprint.apps.sweep import current_job, show_what_next
@@ -81,6 +82,7 @@ def run_job(config: DictConfig) -> float | None:
         MAP@R on the validation classes, which Hydra's sweepers may optimise; None if it failed,
         which they count as a failed trial.
     """
+    any_terminal()
     first = is_first_process()
     console = Console(quiet=not first)  # of several processes that train a run one speaks
     job = current_job()
@@ -106,6 +108,8 @@ def run_job(config: DictConfig) -> float | None:
         elif job.multirun:
             return None
         sys.exit(exit_code(error))
+    finally:
+        gc.collect()  # trainers and what they hold refer to each other: the next job wants the room
     if record is not None:
         job.note_run(record.folder)
         if not job.multirun:

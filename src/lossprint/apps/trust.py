@@ -61,7 +61,10 @@ def check_trusted(
     for record in records:
         if record.status != "finished" or not record.config_file.is_file():
             continue  # nothing is built of it
-        config = record.config()
+        try:
+            config = record.config()
+        except ValueError:
+            continue  # damaged: it is named and left out
         asked = foreign_network(config, own=own)
         if asked is None and typed is None:
             asked = foreign_place(config, output_root)

@@ -9,7 +9,9 @@ from lossprint.models.embedding import embed, embed_in_parts
 from lossprint.probing.network import Network, Preprocess, device_of
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.runs.cache import cache_file, content_key, load_or_compute
+from lossprint.tensor_files import read_about
 
+WEIGHTS = "weights"  # beside embeddings that are kept: whose they are
 BATCH = 256
 """Images at once."""
 
@@ -44,7 +46,8 @@ def probe_embeddings(
         shutil.rmtree(parts)
         return {"embeddings": embeddings}
 
-    return load_or_compute(network.cache, "embeddings", key, compute)["embeddings"]
+    about = {WEIGHTS: network.weights_key}
+    return load_or_compute(network.cache, "embeddings", key, compute, about)["embeddings"]
 
 
 def make_embeddings(
@@ -67,10 +70,14 @@ def make_embeddings(
 
 
 def kept_for_another_set(network: Network, probe: ProbeSet) -> bool:
-    """Say whether embeddings of this network are kept, but none of this probe set.
+    """Say whether embeddings with these weights are kept, but none of this probe set.
 
     The probe set then changed since the network was trained or compared last.
     """
-    kept = {path.name for path in network.cache.glob("embeddings-*.safetensors")}
+    kept = {
+        path.name
+        for path in network.cache.glob("embeddings-*.safetensors")
+        if read_about(path).get(WEIGHTS) == network.weights_key
+    }
     expected = cache_file(network.cache, "embeddings", embeddings_key(network, probe)).name
     return bool(kept) and expected not in kept

@@ -207,7 +207,7 @@ def stored(folder: Path) -> dict[str, Any] | None:
                 "choose another folder"
             ) from None
         return None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(description, dict):
         raise ValueError(f"{path} cannot be read: it holds no table of names and values")

@@ -83,7 +83,11 @@ def cache_file(folder: Path | str, kind: str, key: str) -> Path:
 
 
 def load_or_compute(
-    folder: Path | str, kind: str, key: str, compute: Callable[[], Mapping[str, Tensor]]
+    folder: Path | str,
+    kind: str,
+    key: str,
+    compute: Callable[[], Mapping[str, Tensor]],
+    about: Mapping[str, str] | None = None,
 ) -> dict[str, Tensor]:
     """Load a cached result, or compute and keep it.
 
@@ -92,15 +96,20 @@ def load_or_compute(
         kind: of result, e.g. "maps" or "embeddings".
         key: of everything the result depends on; see `content_key`.
         compute: called if there is no readable file; gives tensors by name.
+        about: words to keep with it, of what the key is made of.
 
     Returns:
         Tensors by name, on the CPU.
     """
-    return load_tensors(kept_file(folder, kind, key, compute))
+    return load_tensors(kept_file(folder, kind, key, compute, about))
 
 
 def kept_file(
-    folder: Path | str, kind: str, key: str, compute: Callable[[], Mapping[str, Tensor]]
+    folder: Path | str,
+    kind: str,
+    key: str,
+    compute: Callable[[], Mapping[str, Tensor]],
+    about: Mapping[str, str] | None = None,
 ) -> Path:
     """Compute and keep a result unless it is cached; its file may be read piece by piece.
 
@@ -111,7 +120,7 @@ def kept_file(
     if not is_kept(path):
         with alone(folder, f"computing {kind} in {folder}"):
             if not is_kept(path):
-                save_tensors(compute(), path)
+                save_tensors(compute(), path, about)
     return path
 
 

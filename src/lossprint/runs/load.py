@@ -40,7 +40,7 @@ def load_run(
             )
         preprocessing = Preprocessing(**model["preprocessing"])
         preprocessing(torch.zeros(3, 1, 1, dtype=torch.uint8))
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:
         raise ValueError(f"{record.config_file} describes no model: {error!r}") from error
     except ValueError as error:
         raise ValueError(f"{record.config_file}: {error}") from error

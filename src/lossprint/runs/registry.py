@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record
+from lossprint.tensor_files import load_tensors
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,16 @@ def readable_records(folders: Iterable[Path]) -> Iterator[RunRecord]:
             log.warning("left out: %s; train it again with force=true", error)
 
 
+def damage(record: RunRecord) -> str | None:
+    """What of a finished run is missing or damaged, so that it cannot be analysed; else None."""
+    try:
+        record.config()
+        load_tensors(record.weights_file)
+    except (ValueError, FileNotFoundError) as error:
+        return f"{error}; train it again with force=true, or put the file back"
+    return None
+
+
 def _choices(wanted: str | int | Iterable[str] | Iterable[int] | None) -> set[str | int] | None:
     if wanted is None:
         return None
@@ -115,6 +126,7 @@ def _run_folders(root: Path, pattern: str) -> set[Path]:
             for match in matches
             if match.is_dir()
             for record in match.rglob(RECORD_FILE)
+            if not any(part.startswith(".") for part in record.relative_to(match).parts)
         }
         if found:
             return found

@@ -1,10 +1,11 @@
 """Weights & Biases: online where one is logged in, else on disk until it is synced."""
 
+import logging
 import netrc
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -15,7 +16,7 @@ from rich import get_console
 
 from lossprint.runs.offline import offline_hints
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
-from lossprint.runs.registry import readable_records
+from lossprint.runs.registry import find_runs
 from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
@@ -24,6 +25,8 @@ os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 import wandb
 from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
+
+log = logging.getLogger(__name__)
 
 FETCHED = (RECORD_FILE, "config.yaml", "metrics.csv", "weights.safetensors")
 """Files that a fetched run has, as `log_training_files` hands them over."""
@@ -78,37 +81,56 @@ class WandbTracker(Tracker):
         self.online = online
         parts = (run.entity, run.project, run.id) if online else (run.project, run.id)
         self.path = "/".join(part for part in parts if part)
+        self._told = False
 
     def log(self, metrics: Mapping[str, float], epoch: int) -> None:
         # The step is given: a continued run repeats an epoch in its place instead of adding one.
-        self.run.log({**metrics, "epoch": epoch}, step=epoch)
+        with self.going_on():
+            self.run.log({**metrics, "epoch": epoch}, step=epoch)
 
     def log_images(self, images: Mapping[str, Image.Image], *, epoch: int | None = None) -> None:
-        pictures: dict[str, Any] = {key: wandb.Image(image) for key, image in images.items()}
-        self.run.log(pictures, step=epoch)
+        with self.going_on():
+            pictures: dict[str, Any] = {key: wandb.Image(image) for key, image in images.items()}
+            self.run.log(pictures, step=epoch)
 
     def log_table(self, key: str, table: pd.DataFrame) -> None:
         # With what is logged next: a step of its own would shut out the epoch that is to come.
-        self.run.log({key: wandb.Table(dataframe=table.reset_index(drop=True))}, commit=False)
+        with self.going_on():
+            columns = table.reset_index(drop=True)
+            self.run.log({key: wandb.Table(dataframe=columns)}, commit=False)
 
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
-        artifact = wandb.Artifact(name, type=kind)
-        for file_name, file in files.items():
-            # "mutable" would keep a second copy of each file below the home folder
-            artifact.add_file(str(file.resolve()), name=file_name, policy="immutable")
-        self.run.log_artifact(artifact)
+        with self.going_on():
+            artifact = wandb.Artifact(name, type=kind)
+            for file_name, file in files.items():
+                # "mutable" would keep a second copy of each file below the home folder
+                artifact.add_file(str(file.resolve()), name=file_name, policy="immutable")
+            self.run.log_artifact(artifact)
 
     def use(self, records: Sequence[RunRecord]) -> None:
         if not self.online:
             return
-        for record in records:
-            if record.wandb is not None and record.wandb.count("/") == 2:
-                artifact = _run_artifact(wandb.Api(), record.wandb)
-                if artifact is not None:
-                    self.run.use_artifact(artifact)
+        with self.going_on():
+            for record in records:
+                if record.wandb is not None and record.wandb.count("/") == 2:
+                    artifact = _run_artifact(wandb.Api(), record.wandb)
+                    if artifact is not None:
+                        self.run.use_artifact(artifact)
 
     def summarize(self, metrics: Mapping[str, Any]) -> None:
-        self.run.summary.update(dict(metrics))
+        with self.going_on():
+            self.run.summary.update(dict(metrics))
+
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """What W&B fails at is told once, and stops nothing: the run's folder holds everything."""
+        try:
+            yield
+        except Exception as error:
+            if not self._told:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                log.warning("W&B takes no more of %s (%s); going on without", self.path, reason)
+            self._told = True
 
 
 @contextmanager
@@ -163,7 +185,8 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         yield tracker
         exit_code = 0
     finally:
-        run.finish(exit_code=exit_code)
+        with tracker.going_on():
+            run.finish(exit_code=exit_code)
         if not online and tracked.shared is None:
             upload = offline_hints([Path(run.dir).parent])["upload"]
             get_console().print(
@@ -205,9 +228,10 @@ def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunReco
         raise ValueError(f"{path!r} is no W&B run; a path is entity/project/id")
     root = Path(output_root)
     root.mkdir(parents=True, exist_ok=True)
-    for known in readable_records(file.parent for file in root.rglob(RECORD_FILE)):
-        if known.wandb == path:
-            return known
+    with suppress(FileNotFoundError):  # there are no runs yet
+        for known in find_runs(root, ".", status=None):
+            if known.wandb == path:
+                return known
     with _reaching(path):
         api = wandb.Api() if api is None else api
         artifact = _run_artifact(api, path)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from lossprint.data.transforms import Preprocessing
 from lossprint.probing.network import Load
 from lossprint.runs.cache import file_key
 from lossprint.runs.record import RunRecord
+from lossprint.runs.registry import damage
 from lossprint.studies.columns import SKIPPED, empty, skipped
 
 
@@ -55,13 +57,17 @@ class Network:
 
 
 def networks_of_runs(
-    records: Sequence[RunRecord], load: Callable[[RunRecord], tuple[nn.Module, Preprocessing]]
+    records: Sequence[RunRecord],
+    load: Callable[[RunRecord], tuple[nn.Module, Preprocessing]],
+    *,
+    results: Callable[[RunRecord], Path] = attrgetter("analysis_folder"),
 ) -> tuple[list[Network], pd.DataFrame]:
-    """The networks of finished runs with weights; the other runs are named with the reason.
+    """The networks of finished runs with sound files; the other runs are named with the reason.
 
     Args:
         records: of any status.
         load: a run's embedder and preprocessing.
+        results: where a run's results are kept.
 
     Returns:
         The networks, and a table `run, part, reason` of the runs that are left out.
@@ -83,7 +89,7 @@ def networks_of_runs(
                 fold=record.fold,
                 seed=record.seed,
                 weights_key=file_key(record.weights_file),
-                cache=record.analysis_folder,
+                cache=results(record),
                 load=partial(load, record),
                 metrics=record.metrics,
                 run=record,
@@ -118,9 +124,4 @@ def _obstacle(record: RunRecord) -> str | None:
         return f"it failed ({record.error}); train it again with the same command"
     if record.status != "finished":
         return "it is not finished; the command that started it continues it"
-    if not record.weights_file.is_file():
-        return (
-            f"{record.weights_file} is missing; train it again with force=true, or put the file "
-            "back"
-        )
-    return None
+    return damage(record)

@@ -1,12 +1,16 @@
 """What runs logged while they trained, read from their folders."""
 
+import logging
 from collections.abc import Sequence
 
 import pandas as pd
 
+from lossprint.runs.metrics_file import read_rows
 from lossprint.studies.columns import RUN, empty
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
+
+log = logging.getLogger(__name__)
 
 METRICS = ("val/map_at_r", "val/precision_at_1", "train/loss")
 
@@ -27,7 +31,11 @@ def curves_table(networks: Sequence[Network]) -> pd.DataFrame:
     for network in networks:
         if network.run is None or not network.run.metrics_file.is_file():
             continue
-        wide = pd.read_csv(network.run.metrics_file)
+        try:
+            wide = pd.DataFrame(read_rows(network.run.metrics_file))
+        except ValueError as error:
+            log.warning("%s; the curves of %s are left out", error, network.name)
+            continue
         chosen = [name for name in wide.columns if name in METRICS or name.startswith("probe/")]
         if "epoch" not in wide.columns or not chosen:
             continue
