@@ -114,6 +114,10 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         ),
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
+        "ladder": pd.DataFrame(
+            [["another seed of the loss", 0.85, 0.8, 0.9, 4, 6]],
+            columns=["rung", "mean", "low", "high", "pairs", "images"],
+        ),
         "galleries": pd.DataFrame(
             [["First images", frame, f"frame {frame}"] for frame in "ab"],
             columns=["gallery", "frame", "caption"],

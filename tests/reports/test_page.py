@@ -36,7 +36,7 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
     outline.feed(text)
     assert outline.open == []
     images = [attributes for tag, attributes in outline.tags if tag == "img"]
-    assert len(images) == len(report.figures) == 12
+    assert len(images) == len(report.figures) == 13
     assert all(image["src"].startswith("data:image/webp;base64,") for image in images)
     assert all(image["alt"] for image in images)
     for tag, attributes in outline.tags:

@@ -115,7 +115,7 @@ def compare(
                 on_progress=on_progress,
             )
         found = Evidence(analysis.tables, analysis.arrays, settings.described())
-        trained = len({run.loss for run in runs if run.family != "control"})
+        trained = len({n.loss for n in analysis.networks if n.family != "control"})
         report = write_report(
             folder,
             found,

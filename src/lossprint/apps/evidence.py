@@ -30,6 +30,7 @@ EVIDENCE = tuple(
     _built_in(name)
     for name in (
         "runs",
+        "ladder",
         "contrasts",
         "map_agreement",
         "saliency_shares",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lossprint.data.probe import ProbeSet
+from lossprint.probing import map_rows
 from lossprint.runs.provenance import git_commit, package_versions
 from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
@@ -19,6 +20,8 @@ def parameters(
         "Networks": ", ".join(network.name for network in networks),
         "Probe set": f"{probe.name}: {len(probe)} images of {probe.size} px, {probe.fingerprint}",
     }
+    images = len(map_rows(probe, settings.maps))  # a set may have fewer than are asked for
+    described["Saliency maps of"] = f"{images} of {len(probe)} probe images"
     for name, value in settings.described().items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {entry}" for key, entry in value.items())

@@ -20,6 +20,7 @@ from lossprint.files import whole_file
 from lossprint.runs.offline import offline_hints, offline_runs
 from lossprint.runs.record import RunRecord, load_record
 from lossprint.runs.summary import runs_summary
+from lossprint.studies.variants import variant_names
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class SweepEnd(Callback):
         try:
             if scheduled is not None:
                 console.print(f"the comparison is SLURM job {scheduled}", highlight=False)
-            elif config.analyze and len({r.loss for r in records if r.family != "control"}) > 1:
+            elif config.analyze and _can_be_compared(records):
                 compare_losses(records, config)
         finally:
             show_what_next(records, config.hydra, console, failed=len(failed))
@@ -128,6 +129,11 @@ def show_what_next(
         lines["next"] = command
     for name, text in lines.items():
         console.print(f"{name:9} {text}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _can_be_compared(records: list[RunRecord]) -> bool:
+    """Whether there are two losses, or one that was trained in two ways."""
+    return len(set(variant_names([r for r in records if r.family != "control"]))) > 1
 
 
 def compare_losses(records: list[RunRecord], config: DictConfig) -> None:

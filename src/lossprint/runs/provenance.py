@@ -64,7 +64,7 @@ def run_key(config: Mapping[str, Any], data_fingerprint: str) -> str:
         config: resolved, in plain containers.
         data_fingerprint: of the images it is trained on.
     """
-    return content_key(_flat(config, immaterial(config)), data_fingerprint)
+    return content_key(flattened(config, immaterial(config)), data_fingerprint)
 
 
 def package_versions(packages: Collection[str] = PACKAGES) -> dict[str, str]:
@@ -118,7 +118,7 @@ def differences(
         >>> differences({"seed": 0, "model": {"name": "a"}}, {"seed": 0, "model": {"name": "b"}})
         ['model.name: a → b']
     """
-    before, after = _flat(old, ignore), _flat(new, ignore)
+    before, after = flattened(old, ignore), flattened(new, ignore)
     lines = []
     for name in sorted(before.keys() | after.keys()):
         if name not in before:
@@ -130,7 +130,8 @@ def differences(
     return lines
 
 
-def _flat(config: Mapping[str, Any], ignore: Collection[str], path: str = "") -> dict[str, Any]:
+def flattened(config: Mapping[str, Any], ignore: Collection[str], path: str = "") -> dict[str, Any]:
+    """Settings by their dotted names; null is not set, and what is ignored is left out."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{path}{key}"
@@ -139,7 +140,7 @@ def _flat(config: Mapping[str, Any], ignore: Collection[str], path: str = "") ->
         if value is None:
             continue
         if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, ignore, f"{name}."))
+            flat.update(flattened(value, ignore, f"{name}."))
         else:
             # a tuple and a list are the same setting
             flat[name] = list(value) if isinstance(value, tuple) else value

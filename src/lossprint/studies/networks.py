@@ -15,6 +15,7 @@ from lossprint.runs.cache import file_key
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import damage
 from lossprint.studies.columns import SKIPPED, empty, skipped
+from lossprint.studies.variants import variant_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class Network:
 
     Attributes:
         name: unique within the comparison; the column `run` of every table.
-        loss: that trained it.
+        loss: that trained it, with what differs where runs of it were trained in several ways.
         family: "ranking", "classification" or "control".
         distance: that the loss compares embeddings in; saliency differentiates it.
         fold: -1 where folds do not apply.
@@ -73,9 +74,12 @@ def networks_of_runs(
         The networks, and a table `run, part, reason` of the runs that are left out.
     """
     sweeps = _sweep_names(records)
+    usable = [record for record in records if _obstacle(record) is None]
+    losses = dict(zip((r.folder for r in usable), variant_names(usable), strict=True))
     networks, gaps = [], []
     for record in records:
-        name = f"{sweeps[_sweep(record)]}{record.loss}/fold{record.fold}-seed{record.seed}"
+        loss = losses.get(record.folder, record.loss)
+        name = f"{sweeps[_sweep(record)]}{loss}/fold{record.fold}-seed{record.seed}"
         obstacle = _obstacle(record)
         if obstacle is not None:
             gaps.append(skipped("the whole run", obstacle, run=name))
@@ -83,7 +87,7 @@ def networks_of_runs(
         networks.append(
             Network(
                 name=name,
-                loss=record.loss,
+                loss=loss,
                 family=record.family,
                 distance=record.distance,
                 fold=record.fold,
@@ -93,7 +97,7 @@ def networks_of_runs(
                 load=partial(load, record),
                 metrics=record.metrics,
                 run=record,
-                lineage=_lineage(record),
+                lineage=_lineage(record) or record.loss,
             )
         )
     return networks, pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)

@@ -18,6 +18,8 @@ class StudySettings:
         properties: how normalized R-Precision is computed.
         neighbors: nearest neighbours compared between embeddings.
         intervention_scenes: base scenes to re-render with one property changed; 0 for none.
+        ladder_images: images on which a few networks are held against their own floors and
+            ceilings (other noise, shuffled weights, edges); 0 for none.
         gallery: images shown in each gallery.
         draws: relabelings of a permutation test where not all can be tried.
         alpha: level at which the report speaks of a difference.
@@ -29,6 +31,7 @@ class StudySettings:
     properties: PropertySettings = field(default_factory=PropertySettings)
     neighbors: int = 10
     intervention_scenes: int = 0
+    ladder_images: int = 0
     gallery: int = 8
     draws: int = 9999
     alpha: float = 0.05
@@ -36,7 +39,7 @@ class StudySettings:
 
     def __post_init__(self) -> None:
         at_least(1, neighbors=self.neighbors, gallery=self.gallery)
-        at_least(0, intervention_scenes=self.intervention_scenes)
+        at_least(0, intervention_scenes=self.intervention_scenes, ladder_images=self.ladder_images)
         at_least(99, draws=self.draws)
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha={self.alpha} must lie between 0 and 1")

@@ -5,6 +5,7 @@ from lossprint.reports.figures.curves import training_curves
 from lossprint.reports.figures.distributions import pair_distributions
 from lossprint.reports.figures.galleries import gallery_figure
 from lossprint.reports.figures.heatmaps import clustered_pairs, pairs_by_family, property_heatmap
+from lossprint.reports.figures.ladder import ladder
 from lossprint.reports.figures.loss_map import classical_mds, loss_map
 from lossprint.reports.figures.saving import save_figure, web_picture
 
@@ -12,6 +13,7 @@ __all__ = [
     "classical_mds",
     "clustered_pairs",
     "gallery_figure",
+    "ladder",
     "loss_map",
     "pair_distributions",
     "pairs_by_family",

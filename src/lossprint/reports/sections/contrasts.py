@@ -136,8 +136,10 @@ def deciding_command(evidence: Evidence) -> str | None:
     known = sorted({int(seed) for seed in trained["seed"]})
     while len(known) < seeds:
         known.append(next(seed for seed in range(seeds + len(known)) if seed not in known))
-    names = sorted({str(loss) for loss in trained["config"]})
-    return f"python train.py -m loss={','.join(names)} seed={','.join(map(str, sorted(known)))}"
+    wanted = f"seed={','.join(map(str, sorted(known)))}"
+    if (trained["config"] != trained["loss"]).any():  # variants of a loss: what differs stays
+        return f"the command of these runs with {wanted}"
+    return f"python train.py -m loss={','.join(losses)} {wanted}"
 
 
 def findings(evidence: Evidence) -> Iterable[Finding]:

@@ -1,0 +1,157 @@
+"""Floors and ceilings: how far maps agree that share more and more, or less and less."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from lossprint.metrics import mean_over_images
+from lossprint.probing import make_maps, read_maps
+from lossprint.runs.cache import content_key, load_or_compute
+from lossprint.saliency import map_agreement, randomized_copy
+from lossprint.studies.columns import skipped
+from lossprint.studies.map_agreement import agreement_of_pairs
+from lossprint.studies.networks import Network
+from lossprint.studies.pairs import matched, pairs_table
+from lossprint.studies.study import Results, Study, Tables
+
+TABLES: Tables = {"ladder": ("rung", "mean", "low", "high", "pairs", "images")}
+"""Mean correlation of maps by what they share, the most first, and its interval over images."""
+
+DESIGN = "model"
+"""The property by which images are not independent: renders of one design."""
+
+NETWORKS = 4
+"""Losses of which one network each is looked at closely."""
+
+SHUFFLED = {
+    "weights of the last layer shuffled": 0.0,
+    "weights of the last half shuffled": 0.5,
+    "all weights shuffled": 1.0,
+}
+"""Cascading randomization, from the output down: the share of layers (Adebayo et al., 2018)."""
+
+NOISE = "same network, other noise draws"
+
+
+def compute(study: Study) -> Results:
+    """The rungs that the study's maps give, and those that a few networks' new maps give."""
+    designs = study.probe.properties.get(DESIGN)
+    clusters = None if designs is None else designs.to_numpy()
+    pairs = agreement_of_pairs(study.networks, study.map_keys, study.maps)
+    table = pairs_table(study.networks, list(pairs))
+    values = [result["correlation"].numpy() for result in pairs.values()]
+    found = {
+        rung: np.stack([values[row] for row in np.flatnonzero(chosen)])
+        for rung, chosen in _shared(table, study.networks)
+        if chosen.any()
+    }
+    gaps = []
+    for network, file in _examples(study):
+        rows = study.map_rows[: study.settings.ladder_images]
+        maps = read_maps(file, rows)
+        try:
+            others = _changed_maps(study, network, rows)
+        except (ValueError, RuntimeError) as error:
+            gaps.append(skipped("floors of map agreement", str(error), run=network.name))
+            continue
+        others["edges of the image"] = edge_maps(study.probe.pixels(rows))
+        if len(rows) > 1:
+            others["same network, another image"] = maps.roll(1, 0)
+        for rung, other in others.items():
+            r = map_agreement(maps, other.float()).correlation[0, 1].numpy()[None]
+            found[rung] = np.concatenate([found[rung], r]) if rung in found else r
+    order = (NOISE, *_RELATIONS, *SHUFFLED, "edges of the image", "same network, another image")
+    rows = [[rung, *_interval(found[rung], clusters)] for rung in order if rung in found]
+    results = {"ladder": pd.DataFrame(rows, columns=list(TABLES["ladder"]))}
+    return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
+
+
+_RELATIONS = (
+    "another seed of the loss",
+    "two losses of one lineage",
+    "two losses of one family",
+    "losses of two families",
+    "trained and untrained",
+)
+
+
+def _shared(
+    table: pd.DataFrame, networks: Sequence[Network]
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Pairs by what they share; none shares its initial weights where losses have several seeds."""
+    lineage = {network.loss: network.lineage or network.loss for network in networks}
+    control_a, control_b = (table[f"family_{side}"] == "control" for side in "ab")
+    trained = matched(table) & ~control_a & ~control_b
+    same_loss = table["loss_a"] == table["loss_b"]
+    same_family = table["family_a"] == table["family_b"]
+    kin = same_family & (table["loss_a"].map(lineage) == table["loss_b"].map(lineage))
+    other_start = table["seed_a"] != table["seed_b"]
+    chosen = (
+        trained & same_loss,
+        trained & ~same_loss & kin,
+        trained & same_family & ~kin,
+        trained & ~same_family,
+        (control_a != control_b) & other_start,
+    )
+    return ((rung, pairs.to_numpy(bool)) for rung, pairs in zip(_RELATIONS, chosen, strict=True))
+
+
+def _interval(
+    correlation: NDArray[np.float64], clusters: ArrayLike | None
+) -> tuple[float, float, float, int, int]:
+    """Fisher mean of [P, N] over pairs and images, its interval over images, P and N."""
+    pairs, images = correlation.shape
+    z = np.arctanh(np.clip(correlation, -1 + 1e-7, 1 - 1e-7)).mean(0)
+    of_images = None if clusters is None else np.asarray(clusters)[:images]
+    mean, low, high = np.tanh(mean_over_images(z, of_images)).tolist()
+    return mean, low, high, pairs, images
+
+
+def _examples(study: Study) -> Iterator[tuple[Network, object]]:
+    """The first run of a few losses with its maps, spread over the losses; none for 0 images."""
+    if not study.settings.ladder_images or not len(study.map_rows):
+        return iter(())
+    first: dict[str, tuple[Network, object]] = {}
+    for network, file in zip(study.networks, study.maps, strict=True):
+        if network.family != "control":
+            first.setdefault(network.loss, (network, file))
+    places = np.linspace(0, len(first) - 1, min(NETWORKS, len(first))).round().astype(int)
+    return iter([list(first.values())[place] for place in dict.fromkeys(places.tolist())])
+
+
+def _changed_maps(study: Study, network: Network, rows: range) -> dict[str, Tensor]:
+    """Maps [N, H, W] of the network with other noise, and with its weights shuffled."""
+    settings = replace(study.settings.maps, images=len(rows))
+
+    def compute() -> dict[str, Tensor]:
+        model, preprocessing = network.load()
+        progress = study.on_images(network)
+        other = replace(settings, seed=settings.seed + 1)
+        made = {
+            NOISE: make_maps(model, preprocessing, study.probe, other, network.distance, progress)
+        }
+        for rung, share in SHUFFLED.items():
+            shuffled = randomized_copy(model, seed=settings.seed, share=share)
+            made[rung] = make_maps(
+                shuffled, preprocessing, study.probe, settings, network.distance, progress
+            )
+        return {rung: maps.half() for rung, maps in made.items()}
+
+    place = study.networks.index(network)
+    key = content_key("ladder", study.map_keys[place], len(rows))
+    return load_or_compute(network.cache, "ladder", key, compute)
+
+
+def edge_maps(pixels: Tensor) -> Tensor:
+    """Edges [N, H, W] of uint8 [N, 3, H, W]: the length of the Sobel gradient of their mean."""
+    grey = pixels.float().mean(1, keepdim=True)
+    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    padded = torch.nn.functional.pad(grey, (1, 1, 1, 1), mode="replicate")
+    gradient = conv2d(padded, torch.stack([slope, slope.T]).unsqueeze(1))
+    return gradient.square().sum(1).sqrt()

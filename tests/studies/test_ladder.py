@@ -1,0 +1,97 @@
+import dataclasses
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.ndimage import sobel
+from scipy.stats import pearsonr
+from torch import nn
+
+from lossprint.probing import maps_key
+from lossprint.studies import ladder, map_agreement
+from lossprint.studies.study import Study
+from tests.studies.planted import IMAGES, SETTINGS, networks, probe_set
+
+
+class Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first, self.last = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+        for weights in self.parameters():
+            nn.init.normal_(weights, generator=generator)
+
+    def forward(self, images):
+        return self.last(torch.relu(self.first(images)).mean((2, 3)))
+
+
+def rungs(made, **settings):
+    changed = dataclasses.replace(SETTINGS, **settings)
+    study = Study(made, probe_set(), changed, [map_agreement, ladder])
+    return study.table("ladder").set_index("rung"), study
+
+
+def test_rungs_are_means_over_pairs_that_share_no_seed(tmp_path):
+    made = networks(tmp_path, ("triplet", "contrastive", "arcface"), loss_effect=1.0)
+    made = [dataclasses.replace(n, lineage="one") if n.family == "ranking" else n for n in made]
+    table, _ = rungs(made)
+    maps = {}
+    for network in made:
+        key = maps_key(network, probe_set(), SETTINGS.maps)
+        stored = load_file(network.cache / f"maps-{key}.safetensors")["maps"]
+        maps[network.loss, network.seed] = stored.double().numpy().reshape(IMAGES, -1)
+    z = {
+        "another seed of the loss": [],
+        "two losses of one lineage": [],
+        "losses of two families": [],
+    }
+    for (a, s), (b, t) in combinations(maps, 2):
+        if s == t:
+            continue
+        rung = (
+            "another seed of the loss"
+            if a == b
+            else "losses of two families"
+            if "arcface" in (a, b)
+            else "two losses of one lineage"
+        )
+        r = [pearsonr(x, y)[0] for x, y in zip(maps[a, s], maps[b, t], strict=True)]
+        z[rung].append(np.arctanh(r))
+    assert table.index.tolist() == list(z)
+    for rung, values in z.items():
+        assert table.loc[rung, "mean"] == pytest.approx(np.tanh(np.mean(values)), abs=1e-5)
+        assert table.loc[rung, "pairs"] == len(values)
+        assert table.loc[rung, "low"] < table.loc[rung, "mean"] < table.loc[rung, "high"]
+
+
+def test_a_network_is_held_against_its_own_floors_and_ceilings(tmp_path):
+    (made,) = networks(tmp_path, ("triplet",), seeds=(0,), keep=False)
+    made = dataclasses.replace(made, load=lambda: (Tiny().eval(), lambda pixels: pixels / 255))
+    table, study = rungs([made], ladder_images=4)
+    assert table.index.tolist() == [
+        "same network, other noise draws",
+        "weights of the last layer shuffled",
+        "weights of the last half shuffled",
+        "all weights shuffled",
+        "edges of the image",
+        "same network, another image",
+    ]
+    assert (table["images"] == 4).all()
+    assert np.isfinite(table["mean"]).all()
+    stored = load_file(study.maps[0])["maps"][:4].double().numpy().reshape(4, -1)
+    other = [pearsonr(stored[i], stored[i - 1])[0] for i in range(4)]
+    expected = np.tanh(np.mean(np.arctanh(other)))
+    assert table.loc["same network, another image", "mean"] == pytest.approx(expected, abs=1e-5)
+    # Of two layers the last is the last half, and is not all.
+    last, half, every = table["mean"].iloc[1:4]
+    assert last == half != every
+
+
+def test_edges_are_sobels():
+    pixels = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8)
+    grey = pixels.double().mean(1).numpy()
+    for found, image in zip(ladder.edge_maps(pixels), grey, strict=True):
+        expected = np.hypot(sobel(image, 0, mode="nearest"), sobel(image, 1, mode="nearest"))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
