@@ -15,6 +15,7 @@ FAMILIES = {
     "normalized_softmax": "classification",
     "untrained": "control",
 }
+IMAGES = 12
 PROPERTIES = ("model", "rotation_z", "color_hue", "bg_color_val")
 SEEDS = (0, 1)
 
@@ -33,6 +34,8 @@ def evidence(*, families_differ: bool = True) -> Evidence:
                 "distance": "cosine",
                 "source": "training",
                 "config": loss,
+                "folder": "" if family == "control" else f"runs/{loss}/fold0-seed{seed}",
+                "wandb": "us/cars/abc" if (loss, seed) == ("arcface", 0) else "",
             }
             for loss, family in FAMILIES.items()
             for seed in SEEDS[: 1 if family == "control" else 2]
@@ -122,12 +125,53 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             [["First images", frame, f"frame {frame}"] for frame in "ab"],
             columns=["gallery", "frame", "caption"],
         ),
+        **_explored(),
         "skipped": pd.DataFrame(columns=["run", "part", "reason"]),
     }
     arrays = {"galleries/images": np.full((2, 8, 8, 3), 90, dtype=np.uint8)}
     for loss in FAMILIES:
         arrays[f"galleries/maps/{loss}"] = np.eye(8)[None].repeat(2, 0)
+    shapes = rng.integers(0, 256, (IMAGES, 24, 24, 3), dtype=np.uint8)
+    arrays["explorer/images"] = shapes
+    for run in runs["run"]:
+        arrays[f"explorer/maps/{run}"] = rng.integers(0, 256, (IMAGES - 2, 16, 16), dtype=np.uint8)
+    pairs = len(tables["neighbor_maps"])
+    arrays["explorer/neighbor_maps"] = rng.integers(0, 256, (pairs, 16, 16), dtype=np.uint8)
     return Evidence(tables, arrays, {"alpha": 0.05, "properties": {"significant": 2.576}})
+
+
+def _explored() -> dict[str, pd.DataFrame]:
+    """Under each loss the neighbours of an image are the next two; under arcface, every other."""
+    rng = np.random.default_rng(6)
+    frames = pd.DataFrame(
+        {
+            "frame": range(IMAGES),
+            "model": ["sedan", "van", "suv"] * 4,
+            "color_hue": [0.0, 0.25, 0.5, 0.75] * 3,
+        }
+    )
+    neighbors = [
+        [loss, family, frame, rank, (frame + (rank + 1) * (2 if loss == "arcface" else 1)) % IMAGES]
+        for loss, family in FAMILIES.items()
+        for frame in range(IMAGES)
+        for rank in range(2)
+    ]
+    columns = ["loss", "family", "frame", "rank", "neighbor"]
+    atlas = [
+        [loss, family, method, frame, *rng.normal(size=2)]
+        for loss, family in FAMILIES.items()
+        for method in ("PCA", "t-SNE")
+        for frame in range(IMAGES)
+    ]
+    return {
+        "probe_images": frames,
+        "neighbors": pd.DataFrame(neighbors, columns=columns).assign(similarity=0.75),
+        "neighbor_maps": pd.DataFrame(
+            [[loss, family, 3, 4] for loss, family in FAMILIES.items()],
+            columns=["loss", "family", "frame", "neighbor"],
+        ),
+        "atlas": pd.DataFrame(atlas, columns=["loss", "family", "method", "frame", "x", "y"]),
+    }
 
 
 def replaced(evidence: Evidence, **tables: pd.DataFrame) -> Evidence:

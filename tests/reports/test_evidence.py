@@ -20,7 +20,13 @@ def said(evidence: Evidence) -> list[object]:
     return [
         made
         for section in SECTIONS
-        for part in (section.drawings, section.tables, section.findings, section.columns)
+        for part in (
+            section.drawings,
+            section.widgets,
+            section.tables,
+            section.findings,
+            section.columns,
+        )
         for made in part(evidence)
     ]
 

@@ -1,18 +1,21 @@
 import io
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from PIL import Image
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist, squareform
+from skimage.color import rgb2lab
 
 from lossprint.reports import figures
 from lossprint.reports.figures.galleries import Gallery, overlay
-from lossprint.reports.style import FAMILY_MARKERS, loss_color, readable
+from lossprint.reports.style import FAMILY_MARKERS, loss_colors, readable
 from lossprint.reports.tables import loss_matrix
 from tests.reports.planted import PROPERTIES
 
@@ -54,7 +57,12 @@ def test_names_on_a_map_of_losses_do_not_overlap():
         }
         for i in range(16) for j in range(i, 16)
     ]  # fmt: skip
-    figure = figures.loss_map(pd.DataFrame(rows), "correlation", title="map")
+    figure = figures.loss_map(
+        pd.DataFrame(rows),
+        "correlation",
+        title="map",
+        colors=loss_colors(dict.fromkeys(names, "ranking")),
+    )
     figure.draw_without_rendering()
     boxes = [
         Text.get_window_extent(text)  # without the line to its point
@@ -87,7 +95,7 @@ def test_clustered_heatmap_follows_scipy(evidence):
     assert labels(figure, axes=1) == [readable(matrix.index[i]) for i in order]
 
 
-@pytest.mark.parametrize("draw", [figures.clustered_pairs, figures.loss_map])
+@pytest.mark.parametrize("draw", [figures.clustered_pairs, partial(figures.loss_map, colors={})])
 def test_two_losses_make_neither_clusters_nor_a_map(evidence, draw):
     two = evidence["agreement_by_loss"].query("loss_a == 'triplet' and loss_b == 'arcface'")
     with pytest.raises(ValueError, match="at least 3 losses, got 2"):
@@ -117,14 +125,16 @@ def test_every_pair_is_drawn_once(evidence):
 
 
 def test_curves_average_runs_and_name_what_is_missing(evidence):
-    figure = figures.training_curves(evidence["curves"], ["val/map_at_r"])
+    figure = figures.training_curves(
+        evidence["curves"], ["val/map_at_r"], colors=loss_colors(evidence.families())
+    )
     lines = {line.get_label(): line for line in figure.axes[0].lines}
     expected = evidence["curves"].query("loss == 'arcface' and metric == 'val/map_at_r'")
     np.testing.assert_allclose(
         lines["arcface"].get_ydata(), expected.groupby("epoch")["value"].mean()
     )
     with pytest.raises(ValueError, match="no curve for nothing; known: probe/agreement/initial"):
-        figures.training_curves(evidence["curves"], ["nothing"])
+        figures.training_curves(evidence["curves"], ["nothing"], colors={})
 
 
 def test_gallery_shows_images_then_a_row_for_each_loss():
@@ -152,12 +162,18 @@ def test_salient_pixels_are_brighter_whatever_the_image():
 
 
 def test_colours_are_one_per_loss_and_differ_between_families():
-    ranking = {loss_color(f"loss{i}", "ranking") for i in range(5)}
-    assert len(ranking) == 5
-    # The README's figures and every report show a loss in the same colour, whatever is beside it.
-    assert loss_color("arcface", "classification") == "#862e05"
-    assert loss_color("triplet", "ranking") == "#13266f"
-    assert loss_color("mine", "ranking") != loss_color("mine", "classification")
+    custom = {f"mine{i}": ("ranking", "classification")[i % 2] for i in range(20)}
+    published = {"arcface": "classification", "triplet": "ranking", "untrained": "control"}
+    colors = loss_colors(custom | published)
+    lab = [rgb2lab(np.array(to_rgb(color)).reshape(1, 1, 3)).ravel() for color in colors.values()]
+    assert pdist(lab).min() > 8  # 2.3 is just noticeable
+    # A loss of the study is shown in the same colour whatever is beside it.
+    alone = loss_colors(published)
+    assert {loss: colors[loss] for loss in published} == alone
+    assert colors == loss_colors(dict(reversed(list((custom | published).items()))))
+    for loss, family in custom.items():
+        red, _, blue = to_rgb(colors[loss])
+        assert (red > blue) == (family == "classification")
     assert len(set(FAMILY_MARKERS.values())) == len(FAMILY_MARKERS)
 
 
@@ -187,6 +203,6 @@ def test_a_page_carries_drawings_as_they_are_and_photographs_small(tmp_path):
 
 
 def test_names_are_written_out():
-    assert readable("bg_color_hue") == "background colour hue"
+    assert readable("bg_color_hue") == "background hue"
     assert readable("camera_loc_z") == "camera z"
     assert readable("recall_at_8") == "R@8"

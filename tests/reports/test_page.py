@@ -1,11 +1,16 @@
+import base64
+import json
 import re
 from html.parser import HTMLParser
+
+import pytest
 
 from lossprint.apps.evidence import EVIDENCE
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.overview import loss_columns, loss_overview
-from lossprint.reports.page import render_page
+from lossprint.reports.page import Part, render_page
 from lossprint.reports.report import findings, write_report
+from lossprint.reports.section import Link, Widget
 
 SECTIONS = [piece.section for piece in EVIDENCE]
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -36,14 +41,18 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
     outline.feed(text)
     assert outline.open == []
     images = [attributes for tag, attributes in outline.tags if tag == "img"]
-    assert len(images) == len(report.figures) == 13
+    grids = [a for tag, a in outline.tags if tag == "table" and a.get("class") == "heatmap"]
+    assert len(images) + len(grids) == len(report.figures) == 13
+    assert len(grids) == 5
     assert all(image["src"].startswith("data:image/webp;base64,") for image in images)
     assert all(image["alt"] for image in images)
     for tag, attributes in outline.tags:
         for name in ("src", "href"):
             target = attributes.get(name) or "#"
-            assert target.startswith(("#", "data:")), f"<{tag} {name}={target}>"
-    assert not re.search(r"https?://(?!www\.w3\.org)", re.sub(r"base64,[^\"]+", "", text))
+            links = ("tables/", "figures/", "..", "https://wandb.ai/") if tag == "a" else ()
+            assert target.startswith(("#", "data:", *links)), f"<{tag} {name}={target}>"
+    elsewhere = re.sub(r'base64,[^"]+|<a href="[^"]+"', "", text)
+    assert not re.search(r"https?://(?!www\.w3\.org)", elsewhere)
 
 
 def test_the_page_opens_with_the_answer_and_ends_with_the_methods(report):
@@ -58,8 +67,25 @@ def test_links_lead_to_sections(report):
     outline.feed(report.page.read_text(encoding="utf-8"))
     ids = {attributes.get("id") for _, attributes in outline.tags}
     links = [a["href"] for tag, a in outline.tags if tag == "a"]
-    assert len(links) > 5
-    assert all(link.removeprefix("#") in ids for link in links)
+    inside = [link for link in links if link.startswith("#")]
+    assert len(inside) > 5
+    assert all(link.removeprefix("#") in ids for link in inside)
+
+
+def test_a_link_that_is_a_script_is_refused():
+    with pytest.raises(ValueError, match="no address that a report may link to"):
+        _page(Evidence({}), files=[Link("press me", "javascript:alert(1)")])
+
+
+def test_what_widgets_are_handed_is_escaped_and_shared_pictures_are_there_once():
+    widgets = [
+        Widget(kind, {"text": HOSTILE}, {"tiles": b"webp"}) for kind in ("explorer", "atlas")
+    ]
+    text = _page(Evidence({}), parts=[Part("a", "A", [], [], widgets)])
+    assert HOSTILE not in text
+    assert text.count(base64.b64encode(b"webp").decode()) == 1
+    found = re.findall(r'<script type="application/json">(.*?)</script>', text)
+    assert [json.loads(data) for data in found] == [{"text": HOSTILE}] * 2
 
 
 def test_everything_handed_in_is_escaped(evidence):
@@ -70,15 +96,15 @@ def test_everything_handed_in_is_escaped(evidence):
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&#34;&#39;" in text
 
 
-def _page(evidence: Evidence) -> str:
+def _page(evidence: Evidence, **content) -> str:
     return render_page(
         title=HOSTILE,
         subtitle=HOSTILE,
         answer=HOSTILE,
         findings=findings(evidence, SECTIONS),
         overview=loss_overview(evidence, loss_columns(evidence, SECTIONS)),
-        parts=[],
         methods={HOSTILE: HOSTILE},
+        **{"parts": []} | content,
     )
 
 

@@ -32,6 +32,8 @@ EVIDENCE = tuple(
         "runs",
         "ladder",
         "contrasts",
+        "explorer",
+        "atlas",
         "map_agreement",
         "saliency_shares",
         "galleries",

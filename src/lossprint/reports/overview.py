@@ -22,6 +22,6 @@ def loss_overview(evidence: Evidence, columns: Sequence[Column]) -> pd.DataFrame
     overview = pd.DataFrame({"loss": losses, "family": [families[loss] for loss in losses]})
     for column in columns:
         known = list(column.values.values())
-        missing = "" if any(isinstance(value, str) for value in known) else np.nan
+        missing = "" if any(isinstance(value, str | list) for value in known) else np.nan
         overview[column.name] = [column.values.get(loss, missing) for loss in losses]
     return overview

@@ -1,12 +1,14 @@
 """A measure of every two losses in three drawings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
-from lossprint.reports.section import Drawing
+from lossprint.reports.section import Drawing, Grid
+from lossprint.reports.style import loss_colors
+from lossprint.reports.tables import loss_matrix
 
 MANY_LOSSES = 8
 """With more of them a table of losses × losses needs the whole width to be read."""
@@ -22,14 +24,15 @@ def likeness_drawings(
         table: pairs of losses with the measure itself.
         measure, noun, called: as for `pair_drawings`.
     """
+    colors = loss_colors(evidence.families())
     corrected = evidence["corrected_by_loss"]
     if corrected.empty or corrected[measure].isna().any():
-        return pair_drawings(evidence[table], measure, noun=noun, called=called)
-    return pair_drawings(corrected, measure, noun=noun, called="ρ")
+        return pair_drawings(evidence[table], measure, noun=noun, called=called, colors=colors)
+    return pair_drawings(corrected, measure, noun=noun, called="ρ", colors=colors)
 
 
 def pair_drawings(
-    by_loss: pd.DataFrame, measure: str, *, noun: str, called: str
+    by_loss: pd.DataFrame, measure: str, *, noun: str, called: str, colors: Mapping[str, str]
 ) -> Iterable[Drawing]:
     """Draw a measure by family and, where every pair of at least three losses has it, more.
 
@@ -38,11 +41,13 @@ def pair_drawings(
         measure: the column, 1 where two losses are alike.
         noun: what is compared, e.g. "map".
         called: the measure in words, e.g. "correlation".
+        colors: of every loss.
     """
     if by_loss.empty:
         return
     losses = {*by_loss["loss_a"], *by_loss["loss_b"]}
     wide = len(losses) > MANY_LOSSES
+    matrix, _ = loss_matrix(by_loss, measure)
     title = f"{noun.capitalize()} {called}"
     yield Drawing(
         f"{noun}_{measure}_by_family",
@@ -54,18 +59,21 @@ def pair_drawings(
         ),
         figures.pairs_by_family(by_loss, measure, title=f"{title}, by family"),
         wide=wide,
+        grid=Grid(matrix),
     )
     between = by_loss[by_loss["loss_a"] != by_loss["loss_b"]]
     if len(losses) < 3 or between[measure].isna().any():
         return
+    order = figures.clustered_order(matrix)
     yield Drawing(
         f"{noun}_{measure}_clustered",
         f"{title}, losses in the order of average-linkage clustering on 1 − {called}.",
         figures.clustered_pairs(by_loss, measure, title=f"{title}, clustered"),
         wide=wide,
+        grid=Grid(matrix.loc[order, order]),
     )
     yield Drawing(
         f"{noun}_{measure}_map",
         f"Map of losses: classical scaling of 1 − {called}, so that close means alike.",
-        figures.loss_map(by_loss, measure, title=f"Map of losses: {noun} {called}"),
+        figures.loss_map(by_loss, measure, title=f"Map of losses: {noun} {called}", colors=colors),
     )

@@ -1,4 +1,72 @@
 "use strict";
+// What the widgets of the page share.
+const lossprint = (() => {
+  const widgets = {};
+  const sources = JSON.parse(document.getElementById("pictures").textContent);
+  const loading = {};
+
+  // An element with properties, attributes (those with a dash, and the listed ones) and children.
+  const make = (tag, properties = {}, ...children) => {
+    const found = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name.includes("-") || name === "for" || name === "role") found.setAttribute(name, value);
+      else found[name] = value;
+    }
+    found.append(...children);
+    return found;
+  };
+
+  // The picture of a name, decoded; every caller gets the same one.
+  const picture = (name) => {
+    loading[name] ??= new Promise((resolve, reject) => {
+      const image = new Image();
+      image.onload = () => resolve(image);
+      image.onerror = () => reject(new Error(`picture ${name} cannot be read`));
+      image.src = sources[name];
+    });
+    return loading[name];
+  };
+
+  // Where the picture of a row lies on a sheet.
+  const tile = (sheet, row, columns, rows) => {
+    const [width, height] = [sheet.naturalWidth / columns, sheet.naturalHeight / rows];
+    return [(row % columns) * width, Math.floor(row / columns) * height, width, height];
+  };
+
+  const draw = (canvas, sheet, row, columns, rows) => {
+    const context = canvas.getContext("2d");
+    context.drawImage(
+      sheet, ...tile(sheet, row, columns, rows), 0, 0, canvas.width, canvas.height);
+  };
+
+  const choice = (label, options, onchange) => {
+    const select = make("select", {}, ...options.map(([value, text]) =>
+      make("option", { value, textContent: text })));
+    select.addEventListener("change", () => onchange(select.value));
+    return [make("label", {}, `${label} `, select), select];
+  };
+
+  // The row of the probe images that all widgets look at: told now, and whenever it changes.
+  let selected = null;
+  const select = (row) => {
+    selected = row;
+    document.dispatchEvent(new CustomEvent("lossprint:select", { detail: row }));
+  };
+  const onselect = (follow) => {
+    if (selected !== null) follow(selected);
+    document.addEventListener("lossprint:select", (event) => follow(event.detail));
+  };
+
+  const start = () => {
+    for (const place of document.querySelectorAll("[data-widget]")) {
+      const data = JSON.parse(place.querySelector("script").textContent);
+      widgets[place.dataset.widget](place, data);
+    }
+  };
+
+  return { widgets, make, picture, tile, draw, choice, select, onselect, start };
+})();
+
 (() => {
   const table = document.getElementById("overview");
   const body = table.tBodies[0];
@@ -48,3 +116,5 @@
     for (const details of document.querySelectorAll("details")) details.open = true;
   });
 })();
+
+window.addEventListener("DOMContentLoaded", lossprint.start);

@@ -10,8 +10,9 @@ from lossprint.reports.answer import answer
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding
 from lossprint.reports.overview import loss_columns, loss_overview
-from lossprint.reports.page import Part, Picture, render_page
-from lossprint.reports.section import Column, PrintedTable, Section
+from lossprint.reports.page import Card, Part, Picture, render_page
+from lossprint.reports.section import Column, Link, PrintedTable, Section
+from lossprint.reports.style import loss_colors
 from lossprint.reports.table_files import write_tables
 from lossprint.reports.wording import sentence
 
@@ -62,30 +63,51 @@ def write_report(
     for section in sections:
         pictures = []
         for drawing in section.drawings(evidence):
-            png, _ = figures.save_figure(drawing.figure, folder / "figures" / drawing.name)
+            png, svg = figures.save_figure(drawing.figure, folder / "figures" / drawing.name)
             paths[drawing.name] = png
-            webp = figures.web_picture(png, photographs=drawing.photographs)
-            pictures.append(Picture(sentence(drawing.caption), webp, wide=drawing.wide))
+            pictures.append(
+                Picture(
+                    sentence(drawing.caption),
+                    b""
+                    if drawing.grid is not None
+                    else figures.web_picture(png, photographs=drawing.photographs),
+                    wide=drawing.wide,
+                    file=svg.relative_to(folder).as_posix(),
+                    grid=drawing.grid,
+                )
+            )
         tables = list(section.tables(evidence))
         printed += tables
-        parts.append(Part(section.anchor, section.title, pictures, tables))
+        parts.append(
+            Part(section.anchor, section.title, pictures, tables, list(section.widgets(evidence)))
+        )
     told = findings(evidence, sections)
     verdict = answer(evidence)
     columns = loss_columns(evidence, sections)
+    written = write_tables(folder / "tables", evidence.tables, printed)
+    overview = loss_overview(evidence, columns)
+    colors = loss_colors(evidence.families())
     page = folder / "report.html"
     html = render_page(
         title=title,
         subtitle=subtitle,
         answer=verdict,
         findings=told,
-        overview=loss_overview(evidence, columns),
+        overview=overview[
+            ["loss", "family", *(column.name for column in columns if not column.on_card)]
+        ],
+        cards=[
+            Card(row["loss"], row["family"], colors[row["loss"]], row.iloc[2:].to_dict())
+            for _, row in overview.iterrows()
+        ],
         parts=parts,
+        files=[Link(path.name, path) for path in written if path.suffix == ".csv"],
+        folder=folder,
         methods={name: text for section in sections for name, text in section.methods.items()}
         | dict(methods),
     )
     with whole_file(page) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    written = write_tables(folder / "tables", evidence.tables, printed)
     return Report(page, verdict, told, columns, written, paths)
 
 

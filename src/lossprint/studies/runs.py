@@ -6,8 +6,9 @@ from lossprint.studies.columns import RUN
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
 
-TABLES: Tables = {"runs": (*RUN, "distance", "source", "config")}
-"""`source` is "training" of this package, "import" or "at hand"; `config` the loss's file."""
+TABLES: Tables = {"runs": (*RUN, "distance", "source", "config", "folder", "wandb")}
+"""`source` is "training" of this package, "import" or "at hand"; `config` the loss's file; `folder`
+and `wandb`, its path entity/project/id there, are "" where the run has none."""
 
 
 def compute(study: Study) -> Results:
@@ -18,6 +19,7 @@ def compute(study: Study) -> Results:
             network.distance,
             _source(network),
             network.loss if network.run is None else network.run.loss,
+            *_places(network),
         ]
         for network in study.networks
     ]
@@ -28,3 +30,10 @@ def _source(network: Network) -> str:
     if network.run is None:
         return "at hand"
     return "import" if "imported" in network.run.config() else "training"
+
+
+def _places(network: Network) -> tuple[str, str]:
+    """The run's folder, and its path at W&B."""
+    if network.run is None:
+        return "", ""
+    return network.run.folder.as_posix(), network.run.wandb or ""

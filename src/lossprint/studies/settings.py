@@ -21,6 +21,7 @@ class StudySettings:
         ladder_images: images on which a few networks are held against their own floors and
             ceilings (other noise, shuffled weights, edges); 0 for none.
         gallery: images shown in each gallery.
+        neighbor_maps: images for which maps of the distance to a neighbour are made.
         draws: relabelings of a permutation test where not all can be tried.
         alpha: level at which the report speaks of a difference.
         seed: of permutations and resampling.
@@ -33,13 +34,19 @@ class StudySettings:
     intervention_scenes: int = 0
     ladder_images: int = 0
     gallery: int = 8
+    neighbor_maps: int = 0
     draws: int = 9999
     alpha: float = 0.05
     seed: int = 0
 
     def __post_init__(self) -> None:
         at_least(1, neighbors=self.neighbors, gallery=self.gallery)
-        at_least(0, intervention_scenes=self.intervention_scenes, ladder_images=self.ladder_images)
+        at_least(
+            0,
+            intervention_scenes=self.intervention_scenes,
+            ladder_images=self.ladder_images,
+            neighbor_maps=self.neighbor_maps,
+        )
         at_least(99, draws=self.draws)
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha={self.alpha} must lie between 0 and 1")

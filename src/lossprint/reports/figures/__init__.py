@@ -4,13 +4,19 @@ from lossprint.reports.figures.bars import region_shares
 from lossprint.reports.figures.curves import training_curves
 from lossprint.reports.figures.distributions import pair_distributions
 from lossprint.reports.figures.galleries import gallery_figure
-from lossprint.reports.figures.heatmaps import clustered_pairs, pairs_by_family, property_heatmap
+from lossprint.reports.figures.heatmaps import (
+    clustered_order,
+    clustered_pairs,
+    pairs_by_family,
+    property_heatmap,
+)
 from lossprint.reports.figures.ladder import ladder
 from lossprint.reports.figures.loss_map import classical_mds, loss_map
 from lossprint.reports.figures.saving import save_figure, web_picture
 
 __all__ = [
     "classical_mds",
+    "clustered_order",
     "clustered_pairs",
     "gallery_figure",
     "ladder",

@@ -1,5 +1,7 @@
 """Where the maps lie, against where they would lie by chance."""
 
+from collections.abc import Mapping
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -10,12 +12,11 @@ from lossprint.reports.style import (
     FAMILY_MARKERS,
     MATPLOTLIB,
     by_family,
-    loss_color,
     readable,
 )
 
 
-def region_shares(shares_by_loss: pd.DataFrame, *, title: str) -> Figure:
+def region_shares(shares_by_loss: pd.DataFrame, *, title: str, colors: Mapping[str, str]) -> Figure:
     """Draw the share of saliency per region and loss with its interval; dashed: the area share."""
     families = dict(zip(shares_by_loss["loss"], shares_by_loss["family"], strict=True))
     losses = by_family(families, families)
@@ -38,7 +39,7 @@ def region_shares(shares_by_loss: pd.DataFrame, *, title: str) -> Figure:
                     position,
                     s=38,
                     marker=FAMILY_MARKERS.get(families[loss], "X"),
-                    color=loss_color(loss, families[loss]),
+                    color=colors[loss],
                     edgecolor="black",
                     linewidth=0.5,
                     zorder=3,

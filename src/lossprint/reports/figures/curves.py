@@ -1,14 +1,18 @@
 """What was logged while the losses trained."""
 
+from collections.abc import Mapping
+
 import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lossprint.reports.style import FAMILY_LINES, FAMILY_MARKERS, MATPLOTLIB, by_family, loss_color
+from lossprint.reports.style import FAMILY_LINES, FAMILY_MARKERS, MATPLOTLIB, by_family, readable
 
 
-def training_curves(curves: pd.DataFrame, metrics: list[str], *, columns: int = 3) -> Figure:
+def training_curves(
+    curves: pd.DataFrame, metrics: list[str], *, colors: Mapping[str, str], columns: int = 3
+) -> Figure:
     """Draw each metric over epochs: a line per loss (mean over its runs), a band least to most.
 
     Args:
@@ -35,7 +39,7 @@ def training_curves(curves: pd.DataFrame, metrics: list[str], *, columns: int = 
             for loss in by_family(chosen["loss"], families):
                 over = chosen[chosen["loss"] == loss].groupby("epoch")["value"]
                 mean, low, high = over.mean(), over.min(), over.max()
-                color, family = loss_color(loss, families[loss]), families[loss]
+                color, family = colors[loss], families[loss]
                 axes.plot(
                     mean.index,
                     mean,
@@ -43,7 +47,7 @@ def training_curves(curves: pd.DataFrame, metrics: list[str], *, columns: int = 
                     linestyle=FAMILY_LINES.get(family, ":"),
                     marker=FAMILY_MARKERS.get(family, "X"),
                     markersize=3.5,
-                    label=loss,
+                    label=readable(loss),
                 )
                 axes.fill_between(mean.index, low, high, color=color, alpha=0.15, linewidth=0)
             axes.set_title(metric, loc="left", fontsize=8)

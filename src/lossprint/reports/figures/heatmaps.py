@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.cluster.hierarchy import dendrogram, linkage
+from scipy.cluster.hierarchy import dendrogram, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from lossprint.reports.style import (
@@ -53,13 +53,7 @@ def clustered_pairs(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figur
         ValueError: fewer than three losses, or a pair without a value.
     """
     matrix, families = loss_matrix(by_loss, measure)
-    if len(matrix) < 3:
-        raise ValueError(f"clustering needs at least 3 losses, got {len(matrix)}")
-    distance = 1.0 - matrix.to_numpy(dtype=float)
-    np.fill_diagonal(distance, 0.0)
-    if not np.isfinite(distance).all():
-        raise ValueError(f"clustering needs {measure!r} for every pair of losses")
-    tree = linkage(squareform(np.maximum(distance, 0.0), checks=False), method="average")
+    tree = _tree(matrix)
     with matplotlib.rc_context(MATPLOTLIB):
         width, height = _square(len(matrix))
         figure = Figure(figsize=(width, height + 1.2), layout="constrained")
@@ -74,6 +68,21 @@ def clustered_pairs(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figur
         _draw(bottom, matrix.loc[losses, losses], figure, label=readable(measure))
         _mark_families(bottom, losses, families)
     return figure
+
+
+def clustered_order(matrix: pd.DataFrame) -> list[str]:
+    """The losses of a losses × losses table in the order of `clustered_pairs`."""
+    return [matrix.index[position] for position in leaves_list(_tree(matrix))]
+
+
+def _tree(matrix: pd.DataFrame) -> np.ndarray:
+    if len(matrix) < 3:
+        raise ValueError(f"clustering needs at least 3 losses, got {len(matrix)}")
+    distance = 1.0 - matrix.to_numpy(dtype=float)
+    np.fill_diagonal(distance, 0.0)
+    if not np.isfinite(distance).all():
+        raise ValueError("clustering needs a value for every pair of losses")
+    return linkage(squareform(np.maximum(distance, 0.0), checks=False), method="average")
 
 
 def property_heatmap(

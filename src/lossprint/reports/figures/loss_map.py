@@ -1,12 +1,14 @@
 """A map of losses: close means alike."""
 
+from collections.abc import Mapping
+
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lossprint.reports.style import FAMILY_MARKERS, MATPLOTLIB, loss_color, readable
+from lossprint.reports.style import FAMILY_MARKERS, MATPLOTLIB, readable
 from lossprint.reports.tables import loss_matrix
 
 
@@ -44,13 +46,16 @@ def classical_mds(distances: np.ndarray, dimensions: int = 2) -> tuple[np.ndarra
     return points, float(values[:kept].sum() / total) if total > 0 else 1.0
 
 
-def loss_map(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figure:
+def loss_map(
+    by_loss: pd.DataFrame, measure: str, *, title: str, colors: Mapping[str, str]
+) -> Figure:
     """Draw losses in the plane, distance 1 − measure, by classical scaling.
 
     Args:
         by_loss: `agreement_by_loss` or `similarity_by_loss`.
         measure: the column to draw.
         title: the figure's title.
+        colors: of every loss.
 
     Raises:
         ValueError: fewer than three losses, or a pair without a value.
@@ -73,7 +78,7 @@ def loss_map(by_loss: pd.DataFrame, measure: str, *, title: str) -> Figure:
                 y,
                 s=70,
                 marker=FAMILY_MARKERS.get(family, "X"),
-                color=loss_color(loss, family),
+                color=colors[loss],
                 edgecolor="black",
                 linewidth=0.6,
                 zorder=3,

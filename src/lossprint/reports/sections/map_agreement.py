@@ -89,6 +89,17 @@ def columns(evidence: Evidence) -> Iterable[Column]:
     if others:
         yield Column("map agreement with other losses", others, "maps, others")
         yield Column("map agreement between its runs", own, "maps, itself")
+        yield Column("maps agree most with", _closest(evidence), on_card=True)
+
+
+def _closest(evidence: Evidence) -> dict[str, str]:
+    """The three other losses whose maps correlate most with those of each loss."""
+    matrix, _ = loss_matrix(evidence["agreement_by_loss"], "correlation")
+    found = {}
+    for loss in matrix:
+        others = matrix[loss].drop(loss).dropna().nlargest(3)
+        found[loss] = ", ".join(f"{readable(x)} (r = {r:.2f})" for x, r in others.items())
+    return found
 
 
 def run_metrics(evidence: Evidence, run: str) -> dict[str, float]:

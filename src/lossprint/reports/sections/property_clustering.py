@@ -7,7 +7,7 @@ import pandas as pd
 from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
-from lossprint.reports.section import Column, Drawing, PrintedTable, Section
+from lossprint.reports.section import Column, Drawing, Grid, PrintedTable, Section
 from lossprint.reports.style import family_rank, readable
 from lossprint.reports.tables import number, probability, property_matrix
 from lossprint.reports.wording import listing, p_value
@@ -26,6 +26,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
             by_loss, title="What the embeddings cluster by", significant=_significant(evidence)
         ),
         wide=True,
+        grid=Grid(property_matrix(by_loss)[0], digits=1, marked_from=_significant(evidence)),
     )
 
 
@@ -137,10 +138,17 @@ def _families(tests: pd.DataFrame, alpha: float) -> Finding:
 
 
 def columns(evidence: Evidence) -> Iterable[Column]:
-    """The property that a loss clusters by most."""
-    if not evidence["properties_by_loss"].empty:
-        matrix, _ = property_matrix(evidence["properties_by_loss"])
-        yield Column("strongest property", matrix.idxmax(axis="columns").to_dict())
+    """The property that a loss clusters by most, and on its card the three strongest."""
+    if evidence["properties_by_loss"].empty:
+        return
+    matrix, _ = property_matrix(evidence["properties_by_loss"])
+    yield Column("strongest property", matrix.idxmax(axis="columns").to_dict())
+    strongest = {
+        loss: ", ".join(f"{readable(name)} ({value:.1f} σ)" for name, value in row.items())
+        for loss in matrix.index
+        if len(row := matrix.loc[loss].nlargest(3))
+    }
+    yield Column("clusters most by", strongest, on_card=True)
 
 
 def run_metrics(evidence: Evidence, run: str) -> dict[str, float]:

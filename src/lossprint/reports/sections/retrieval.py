@@ -56,7 +56,8 @@ def columns(evidence: Evidence) -> Iterable[Column]:
         return
     for metric, rows in by_loss.groupby("metric", sort=False):
         values = rows.set_index("loss")["mean"].astype(float).to_dict()
-        yield Column(str(metric), values, _TERMINAL.get(str(metric)))
+        short = _TERMINAL.get(str(metric))
+        yield Column(str(metric), values, short, on_card=short is None)
 
 
 SECTION = Section(

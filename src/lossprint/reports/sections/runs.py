@@ -1,10 +1,14 @@
 """The runs that take part, which of them have no noise floor, and what was left out."""
 
 from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+import pandas as pd
 
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
-from lossprint.reports.section import Column, Section
+from lossprint.reports.section import Column, Link, Section
 from lossprint.reports.style import readable
 from lossprint.reports.wording import listing, sentence
 
@@ -51,6 +55,20 @@ def columns(evidence: Evidence) -> Iterable[Column]:
     runs = evidence["runs"]
     numbers = {} if runs.empty else runs.groupby("loss")["run"].nunique().to_dict()
     yield Column("runs", {loss: numbers.get(loss, 0) for loss in evidence.families()}, "runs")
+    if runs.empty:
+        return
+    links = {loss: list(_places(rows)) for loss, rows in runs.groupby("loss")}
+    yield Column("folders", {loss: found for loss, found in links.items() if found}, on_card=True)
+
+
+def _places(runs: pd.DataFrame) -> Iterable[Link]:
+    """Each run's folder, and its page at W&B where it is online."""
+    for _, run in runs.iterrows():
+        if run["folder"]:
+            yield Link(run["run"], Path(run["folder"]))
+        if run["wandb"].count("/") == 2:
+            entity, project, name = (quote(part, safe="") for part in run["wandb"].split("/"))
+            yield Link(f"{run['run']} at W&B", f"https://wandb.ai/{entity}/{project}/runs/{name}")
 
 
 SECTION = Section("runs", "Runs", findings=findings, columns=columns)

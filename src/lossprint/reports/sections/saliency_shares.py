@@ -8,7 +8,7 @@ from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import Column, Drawing, PrintedTable, Section
-from lossprint.reports.style import readable
+from lossprint.reports.style import loss_colors, readable
 from lossprint.reports.tables import interval_cells, losses_by, number
 
 
@@ -21,7 +21,9 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
         "saliency_shares",
         "Share of saliency on each region with its 95 % interval over runs; dashed: the share "
         "of the area, which maps without preference would have.",
-        figures.region_shares(shares, title="Where the maps lie"),
+        figures.region_shares(
+            shares, title="Where the maps lie", colors=loss_colors(evidence.families())
+        ),
         wide=True,
     )
 

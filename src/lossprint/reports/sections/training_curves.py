@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.section import Drawing, Section
+from lossprint.reports.style import loss_colors
 
 
 def drawings(evidence: Evidence) -> Iterable[Drawing]:
@@ -15,7 +16,11 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
     yield Drawing(
         "training_curves",
         "What was logged while training: mean over runs, the band from least to most.",
-        figures.training_curves(curves, list(dict.fromkeys(curves["metric"]))),
+        figures.training_curves(
+            curves,
+            list(dict.fromkeys(curves["metric"])),
+            colors=loss_colors(evidence.families()),
+        ),
         wide=True,
     )
 
