@@ -126,6 +126,21 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             columns=["gallery", "frame", "caption"],
         ),
         **_explored(),
+        "differences": pd.DataFrame(
+            [
+                ["triplet", "arcface", 1, 4, 0.4, 0.01, "model", 0.9, 0.3, 0.02],
+                ["arcface", "triplet", 1, 3, 0.1, 0.6, "color_hue", 0.3, 0.3, 0.9],
+            ],
+            columns=[
+                *("loss_near", "loss_far", "group", "images", "gap", "p"),
+                *("property", "share", "expected", "p_property"),
+            ],
+        ),
+        "difference_groups": pd.DataFrame(
+            [["triplet", "arcface", 1, frame] for frame in (0, 3, 6, 9)]
+            + [["arcface", "triplet", 1, frame] for frame in (1, 2, 4)],
+            columns=["loss_near", "loss_far", "group", "frame"],
+        ),
         "skipped": pd.DataFrame(columns=["run", "part", "reason"]),
     }
     arrays = {"galleries/images": np.full((2, 8, 8, 3), 90, dtype=np.uint8)}

@@ -41,6 +41,7 @@ EVIDENCE = tuple(
         "interventions",
         "embedding_similarity",
         "embedding_geometry",
+        "differences",
         "retrieval",
         "training_curves",
     )
