@@ -1,6 +1,6 @@
 "use strict";
 lossprint.widgets.atlas = async (place, data) => {
-  const { make, picture, draw, choice, select, onselect } = lossprint;
+  const { make, picture, draw, choice, levels, select, onselect } = lossprint;
   const { frames, losses, methods, properties, columns } = data;
   const rows = Math.ceil(frames.length / columns);
   const images = await picture("explorer/images");
@@ -25,8 +25,6 @@ lossprint.widgets.atlas = async (place, data) => {
     return { loss, svg, points };
   });
 
-  const levels = () => [...new Set(properties[state.property].values)]
-    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   // Numbers in an order from blue to yellow, names around the wheel.
   const paint = (level, all) => {
     const share = all.length > 1 ? all.indexOf(level) / (all.length - 1) : 0;
@@ -47,8 +45,8 @@ lossprint.widgets.atlas = async (place, data) => {
   };
   const color = () => {
     if (properties.length === 0) return;
-    const all = levels();
     const { values } = properties[state.property];
+    const all = levels(values);
     for (const { points } of panels) {
       points.forEach((circle, row) => { circle.style.fill = paint(values[row], all); });
     }

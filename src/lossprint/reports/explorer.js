@@ -1,6 +1,6 @@
 "use strict";
 lossprint.widgets.explorer = async (place, data) => {
-  const { make, picture, tile, draw, choice, select, onselect } = lossprint;
+  const { make, picture, tile, draw, choice, levels, select, onselect } = lossprint;
   const { columns, frames, losses, properties } = data;
   const rows = Math.ceil(frames.length / columns);
   const mapRows = Math.ceil(data.mapped / columns);
@@ -147,9 +147,8 @@ lossprint.widgets.explorer = async (place, data) => {
   };
   const [sortLabel, sort] = choice("Sort by",
     [["frame", "frame"], ["disagreement", "disagreement of losses"]], list);
-  const levels = () => {
-    const values = state.property === "" ? [] : [...new Set(properties[+state.property].values)]
-      .sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  const offer = () => {
+    const values = state.property === "" ? [] : levels(properties[+state.property].values);
     level.replaceChildren(make("option", { value: "", textContent: "all" }),
       ...values.map((value) => make("option", { value, textContent: value })));
     level.disabled = values.length === 0;
@@ -158,7 +157,7 @@ lossprint.widgets.explorer = async (place, data) => {
   const [propertyLabel] = choice("Property",
     [["", "any"], ...properties.map(({ title }, i) => [String(i), title])], (value) => {
       state.property = value;
-      levels();
+      offer();
       list();
     });
   const [levelLabel, level] = choice("Level", [], (value) => {
@@ -182,7 +181,7 @@ lossprint.widgets.explorer = async (place, data) => {
       make("label", {}, "Opacity of maps ", opacity)),
     make("div", { className: "image" }, chosen, make("div", {}, facts, why)),
     results);
-  levels();
+  offer();
   list();
   onselect((row) => {
     state.row = row;

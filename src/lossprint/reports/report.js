@@ -46,6 +46,15 @@ const lossprint = (() => {
     return [make("label", {}, `${label} `, select), select];
   };
 
+  // The values of a property, once each: numbers by size, then words by the alphabet.
+  const levels = (values) => [...new Set(values)].sort((a, b) => {
+    const [m, n] = [a, b].map((value) => (value.trim() === "" ? NaN : Number(value)));
+    if (Number.isNaN(m) || Number.isNaN(n)) {
+      return Number.isNaN(m) - Number.isNaN(n) || a.localeCompare(b);
+    }
+    return m - n;
+  });
+
   // The row of the probe images that all widgets look at: told now, and whenever it changes.
   let selected = null;
   const select = (row) => {
@@ -64,7 +73,7 @@ const lossprint = (() => {
     }
   };
 
-  return { widgets, make, picture, tile, draw, choice, select, onselect, start };
+  return { widgets, make, picture, tile, draw, choice, levels, select, onselect, start };
 })();
 
 (() => {
