@@ -9,7 +9,7 @@ from PIL import Image
 COLUMNS = 16
 """Pictures beside each other on a sheet."""
 
-_STEPS = ((70, 1), (45, 1), (25, 1), (40, 2), (20, 2), (10, 3))
+_STEPS = ((70, 1.0), (45, 1.0), (25, 1.0), (45, 1.5), (30, 1.5), (40, 2.0), (20, 2.0), (10, 3.0))
 """Quality of WebP, of 100, and by how much sides are divided; from the best to the smallest."""
 
 
@@ -40,10 +40,10 @@ def sheets(pictures: Mapping[str, np.ndarray], budget: int) -> dict[str, bytes]:
     return {name: _encoded(image, *step) for name, image in drawn.items()}
 
 
-def _encoded(image: Image.Image, quality: int, shrink: int) -> bytes:
+def _encoded(image: Image.Image, quality: int, shrink: float) -> bytes:
     if shrink > 1:
         # Whole tiles shrink alike: a sheet stays a grid of equal parts.
-        size = (max(COLUMNS, image.width // shrink), max(1, image.height // shrink))
+        size = (max(COLUMNS, int(image.width / shrink)), max(1, int(image.height / shrink)))
         image = image.resize(size, Image.Resampling.BOX)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=quality, method=4)
