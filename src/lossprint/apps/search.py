@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from lossprint.apps.build import plain
 from lossprint.apps.hyperparameters import check_search, set_file, write_found
 from lossprint.runs.record import RunRecord
 from lossprint.streams import stream_seed
@@ -39,7 +40,7 @@ def trial_value(config: DictConfig, train: Callable[[DictConfig], RunRecord]) ->
     for fold in config.search.folds:
         for seed in config.search.seeds:
             run = {"fold": fold, "seed": seed, "output_root": place}
-            record = train(OmegaConf.merge(config, run))
+            record = train(cast(DictConfig, OmegaConf.merge(config, run)))
             values.append(record.metrics.get(OBJECTIVE, math.nan))
     mean = sum(values) / len(values)
     return mean if math.isfinite(mean) else None
@@ -55,7 +56,7 @@ class Search(Callback):
         console = Console()
         try:
             _check_space(list(config.hydra.overrides.task))
-            check_search(OmegaConf.to_container(config.search, resolve=True), config.folds)
+            check_search(plain(config.search), config.folds)
             done = _reopen(config)
         except (ValueError, ImportError) as error:
             console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)

@@ -88,7 +88,8 @@ def run_job(config: DictConfig) -> float | None:
     job = current_job()
     if config.status is not None:
         with command(console, interrupted="the same command goes on"):
-            return _sweep_again(config, console)
+            _sweep_again(config, console)
+        return None
     job.schedule_analysis(config)
     try:
         if config.get("search") is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,7 @@ class TrainedRuns:
     families: dict[str, str]
 
     @classmethod
-    def of(cls, pairs: pd.DataFrame, measure: str) -> "TrainedRuns | None":
+    def of(cls, pairs: pd.DataFrame, measure: str) -> Self | None:
         """None where there are no two trained runs."""
         trained = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
         if trained.empty:
@@ -161,13 +162,14 @@ class TrainedRuns:
         likeness[a, b] = likeness[b, a] = trained[measure].to_numpy(float)
         varying = replicates(pairs)
         folds, seeds = runs["fold"].to_numpy(), runs["seed"].to_numpy()
-        apart = (folds, np.zeros(len(runs))) if varying == "fold" else (seeds, folds)
+        by_fold = varying == "fold"
         families = dict(zip(runs["loss"], runs["family"], strict=True))
         return cls(
             likeness,
             runs["run"].to_numpy(str),
             runs["loss"].to_numpy(str),
-            *apart,
+            folds if by_fold else seeds,
+            np.zeros(len(runs)) if by_fold else folds,
             varying,
             families,
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -67,8 +68,8 @@ def compute(study: Study) -> Results:
             r = map_agreement(maps, other.float()).correlation[0, 1].numpy()[None]
             found[rung] = np.concatenate([found[rung], r]) if rung in found else r
     order = (NOISE, *_RELATIONS, *SHUFFLED, "edges of the image", "same network, another image")
-    rows = [[rung, *_interval(found[rung], clusters)] for rung in order if rung in found]
-    results = {"ladder": pd.DataFrame(rows, columns=list(TABLES["ladder"]))}
+    rungs = [[rung, *_interval(found[rung], clusters)] for rung in order if rung in found]
+    results = {"ladder": pd.DataFrame(rungs, columns=list(TABLES["ladder"]))}
     return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
 
 
@@ -113,11 +114,11 @@ def _interval(
     return mean, low, high, pairs, images
 
 
-def _examples(study: Study) -> Iterator[tuple[Network, object]]:
+def _examples(study: Study) -> Iterator[tuple[Network, Path]]:
     """The first run of a few losses with its maps, spread over the losses; none for 0 images."""
     if not study.settings.ladder_images or not len(study.map_rows):
         return iter(())
-    first: dict[str, tuple[Network, object]] = {}
+    first: dict[str, tuple[Network, Path]] = {}
     for network, file in zip(study.networks, study.maps, strict=True):
         if network.family != "control":
             first.setdefault(network.loss, (network, file))

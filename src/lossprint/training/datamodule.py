@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Sampler
+from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Sampler, TensorDataset
 
 from lossprint.data.augment import Crops, View, crop_and_resize
 from lossprint.data.dataset import FileImages, ImageSource, RawBatch, RowBatches
@@ -153,7 +153,8 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _in_order(self, part: tuple[Tensor, Tensor]) -> DataLoader:
         rank, ranks = self._share
-        rows = DistributedSampler(range(len(part[0])), ranks, rank, shuffle=False)
+        everything = TensorDataset(part[0])
+        rows: Sampler = DistributedSampler(everything, ranks, rank, shuffle=False)
         return self._loader(part, BatchSampler(rows, self.eval_batch_size, drop_last=False))
 
     def _loader(self, part: tuple[Tensor, Tensor], sampler: Sampler) -> DataLoader:

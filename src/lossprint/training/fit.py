@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import pytorch_lightning as pl
 from torch import nn
@@ -66,7 +65,7 @@ def fit_and_test(
 def _resume(trainer: pl.Trainer, checkpoints: Checkpoints) -> Path | None:
     """What the first of several processes finds to continue from."""
     found = checkpoints.resume() if trainer.is_global_zero else None
-    return cast(Path | None, trainer.strategy.broadcast(found))
+    return trainer.strategy.broadcast(found)
 
 
 def save_weights(network: nn.Module, path: Path) -> None:

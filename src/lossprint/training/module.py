@@ -1,10 +1,11 @@
 """The LightningModule: one embedder, any loss."""
 
+from typing import Any
+
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.metrics.retrieval import retrieval_metrics
@@ -135,14 +136,14 @@ class MetricLearning(pl.LightningModule):
         images, labels = batch
         self._collected.append((self.embedder(images).float(), labels))
 
-    def _drain(self, loader: DataLoader) -> tuple[Tensor, Tensor]:
+    def _drain(self, loader: Any) -> tuple[Tensor, Tensor]:
         """Embeddings and labels of all processes, each image once and in the data's order."""
         embeddings, labels = (torch.cat(part) for part in zip(*self._collected, strict=True))
         self._collected.clear()
         if self.trainer.world_size == 1:
             return embeddings, labels
         # Process r of n embedded images r, r + n, …; at the end some repeat the first images.
-        count = len(loader.dataset)  # type: ignore[arg-type]  # a split's rows have a length
+        count = len(loader.dataset)
         embeddings, labels = (
             self._of_all(part).transpose(0, 1).flatten(0, 1)[:count]
             for part in (embeddings, labels)
