@@ -40,6 +40,7 @@ def rename_keys(state: Mapping[str, Tensor], key_map: KeyMap) -> dict[str, Tenso
     regular expression for whole keys, its replacement may refer to groups (`\\1`); the first that
     matches goes before all prefixes.
 
+    >>> import torch
     >>> sorted(rename_keys({"module.a": torch.ones(1), "fc.b": torch.ones(1)},
     ...                    {"module.": "", "fc.": None}))
     ['a']

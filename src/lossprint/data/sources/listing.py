@@ -111,11 +111,14 @@ def text_lines(path: Path) -> list[str]:
         ValueError: the file is no text.
     """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
+        text = path.read_text(encoding="utf-8")
+        if "\0" in text:
+            raise ValueError(f"a zero byte in line {text[: text.index(chr(0))].count(chr(10)) + 1}")
+    except ValueError as error:
         raise ValueError(
             f"{path} is no text ({error}): unpack or copy the data set anew"
         ) from error
+    return text.splitlines()
 
 
 def counted(left_out: Mapping[str, int]) -> str:
