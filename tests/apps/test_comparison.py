@@ -112,7 +112,7 @@ def test_interventions_are_rendered_beside_a_rendered_probe_set(small_world, tmp
     config = training(small_world)
     drawn = build.probe_set(config)
     assert intervention_set(config, drawn, 2) is None  # a set of the user's own: nothing to render
-    render = {"count": 4, "seed": 1, "samples": 1}
+    render = {"count": 4, "seed": 1, "size": 16, "samples": 1}
     probe = {**config["probe"], "folder": str(tmp_path / "probe"), "size": 16, "render": render}
     scenes = intervention_set({**config, "probe": probe}, drawn, 1)
     assert scenes.interventions["property"].value_counts()["model"] == 5  # to each other design

@@ -8,9 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lossprint.apps.build import plain
 from lossprint.apps.comparison import run_comparison
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
+from lossprint.rendering.specification import specify
 from tests.apps.test_comparison import compose_analysis, run
 from tests.models.fabricated import PUBLISHED_FOLDERS, place_model, save_trunk
 from tests.saliency.networks import Patches, seeded
@@ -115,7 +117,8 @@ ONE = "{weights:one.safetensors,loss:mine,family:ranking,distance:cosine}"
     ("words", "message"),
     [
         ([NETWORK], "models.checkpoints has no value"),
-        (["models.checkpoints=[]"], "models.model.network._target_ has no value"),
+        ([NETWORK, "models.checkpoints=[]"], "models.checkpoints is empty: there is nothing"),
+        ([ONE], "models.model.network has no value: a name, models.model.network=timm:resnet26"),
         ([NETWORK, ONE, "study.maps.samples=0"], "study.maps.samples=0 must be at least 1"),
         ([NETWORK + "s", ONE], "_target_ 'tests.saliency.networks.Patchess' does not exist"),
         ([NETWORK, ONE, "+models.model.network.depth=3"], "Patches takes no argument 'depth'"),
@@ -140,3 +143,11 @@ def test_what_cannot_be_read_ends_with_two(
     assert (ended.value.code, "Traceback" in told) == (2, False)
     assert message in told
     assert not (tmp_path / "analysis").exists()
+
+
+@pytest.mark.parametrize("models", ["checkpoint", "reality_check", "zoo"])
+def test_the_probe_set_that_is_rendered_by_default_is_one_that_can_be(models, tmp_path):
+    probe = plain(compose_analysis(tmp_path, f"models={models}"))["models"]["probe"]
+    rendered = specify(kind="probe", **probe["render"])
+    assert (rendered.frames, rendered.size) == (probe["limit"], probe["size"])
+    assert Path(probe["folder"]).name == rendered.name

@@ -49,6 +49,7 @@ def test_the_rest_is_the_publication_s() -> None:
         "_target_": "torch.optim.RMSprop",
         "_partial_": True,
         "lr": 1e-6,
+        "embedding_lr_factor": 1,
         "weight_decay": 1e-4,
         "momentum": 0.9,
     }

@@ -143,11 +143,11 @@ def test_an_unknown_option_on_the_command_line_is_named_without_a_traceback(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interruption_says_where_things_are_and_exits_130(call, script, capsys, monkeypatch):
+def test_an_interruption_says_where_things_are_and_exits_130(call, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "render_set", interrupt)
+    monkeypatch.setattr("lossprint.apps.rendering.render_set", interrupt)
     with pytest.raises(SystemExit) as ending:
         call("folder=somewhere", *QUICK)
     assert ending.value.code == 130

@@ -34,12 +34,14 @@ def test_it_learns_and_gives_maps(small_world, name):
     still = [key for key, value in trained.items() if torch.equal(value, initial[key])]
     assert not [key for key in still if key.endswith("weight")]
 
-    (file,) = record.analysis_folder.glob("maps-*.safetensors")
-    maps = load_file(file)["maps"].float()
-    assert maps.shape == (IMAGES, SIZE, SIZE)
-    assert torch.equal(maps.amin((1, 2)), torch.zeros(IMAGES))
-    assert torch.equal(maps.amax((1, 2)), torch.ones(IMAGES))
-    assert (maps.std((1, 2)) > 0.01).all()
+    files = list(record.analysis_folder.glob("maps-*.safetensors"))
+    assert len(files) == 2  # of the initial weights and of the final ones
+    for file in files:
+        maps = load_file(file)["maps"].float()
+        assert maps.shape == (IMAGES, SIZE, SIZE)
+        assert torch.equal(maps.amin((1, 2)), torch.zeros(IMAGES))
+        assert torch.equal(maps.amax((1, 2)), torch.ones(IMAGES))
+        assert (maps.std((1, 2)) > 0.01).all()
     assert -1 <= record.metrics["probe/map_agreement/initial"] < 0.9999
     with Image.open(record.folder / "saliency.png") as picture:
         assert len({pixel for _, pixel in picture.convert("RGB").getcolors(1 << 24)}) > 50

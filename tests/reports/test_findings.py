@@ -89,7 +89,11 @@ def test_without_a_noise_floor_nothing_is_claimed(evidence):
     once = with_contrast(
         evidence, within=np.nan, p=np.nan, smallest_p=np.nan, rho=np.nan, share=np.nan
     )
-    once = replaced(once, runs=evidence["runs"].query("seed == 0"))
+    once = replaced(
+        once,
+        runs=evidence["runs"].query("seed == 0"),
+        differences=evidence["differences"].assign(p=np.nan),  # as one run of each loss gives
+    )
     assert all(f.verdict is not Verdict.DIFFERENT for f in findings(once))
     assert "seed=0,1" in about(once, "noise floor")[0].text
     assert "too few trainings" in answer(once)
@@ -103,6 +107,25 @@ def test_collapsed_networks_are_named(evidence):
     assert not about(evidence, "collapsed networks")
 
 
+@pytest.mark.parametrize(
+    ("left", "which"), [([], "all of these 4"), (["triplet"], "all but triplet of these 4")]
+)
+def test_collapse_is_why_nothing_is_compared(evidence, left, which):
+    geometry = evidence["geometry"]
+    narrow = geometry.assign(collapsed=~geometry["loss"].isin([*left, "untrained"]))
+    bare = replaced(evidence, geometry=narrow, contrasts=pd.DataFrame())
+    assert answer(bare).startswith(f"Nothing is compared: the networks of {which} losses are coll")
+    assert deciding_command(bare) is None
+
+
+def test_the_command_is_of_the_losses_that_are_not_collapsed(evidence):
+    geometry = evidence["geometry"]
+    narrow = replaced(evidence, geometry=geometry.assign(collapsed=geometry["loss"] == "arcface"))
+    assert deciding_command(narrow) == (
+        "python train.py -m loss=contrastive,normalized_softmax,triplet seed=0,1,2,3"
+    )
+
+
 def test_one_loss_is_no_comparison(evidence):
     runs = evidence["runs"]
     alone = Evidence({"runs": runs[runs["loss"].isin(["triplet", "untrained"])]})
@@ -113,7 +136,7 @@ def test_one_loss_is_no_comparison(evidence):
 @pytest.mark.parametrize(
     ("p_holm", "smallest_p", "verdict", "says"),
     [
-        (0.01, 0.001, Verdict.DIFFERENT, "most model (12.0 σ ranking, 4.0 σ classification"),
+        (0.01, 0.001, Verdict.DIFFERENT, "most car model (12.0 σ ranking, 4.0 σ classification"),
         (0.3, 0.001, Verdict.NOT_SHOWN, "No property was shown to differ"),
         (1.0, 0.02, Verdict.UNDECIDABLE, "is 0.02, too large for a test of 4 properties"),
     ],
@@ -141,9 +164,9 @@ def test_observations_name_the_extremes(evidence):
     assert car.text.startswith("The car fills 30% of the pictures and holds ")
     (moves,) = about(evidence, "interventions")
     assert moves.text == (
-        "Changing only background colour value moves the embedding most (100% of the distance "
-        "between unrelated pictures), changing only model least (25%). Another car moves it less "
-        "than does another background colour value, colour hue and rotation z."
+        "Changing only background brightness moves the embedding most (100% of the distance "
+        "between unrelated pictures), changing only car model least (25%). Another car moves it "
+        "less than does another background brightness, paint hue and rotation of the car."
     )
 
 

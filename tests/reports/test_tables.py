@@ -99,8 +99,18 @@ def test_pairs_carry_their_spread_and_gaps_stay_empty(evidence):
 
 def test_contrasts_and_shares_as_text(evidence):
     row = table_of(evidence, "within_and_between").iloc[0]
-    assert row["within"] == "0.850 (4 pairs)"
-    assert row["difference"] == "0.250 [0.200, 0.300]"
+    assert row.to_dict() == {
+        "compared": "maps, by correlation",
+        "groups": "losses",
+        "two trainings of one": "0.850",
+        "two losses": "0.600",
+        "ρ": "0.700 [0.600, 0.800]",
+        "the losses' share": "0.625 [0.500, 0.750]",
+        "p": "0.0417",
+        "p, Holm": "0.0417 of 1",
+        "least p possible": "0.0417",
+        "detectable ρ": "0.950",
+    }
     assert table_of(evidence, "saliency_shares").iloc[-1].to_dict() == {
         "loss": "share of the area",
         "family": "",

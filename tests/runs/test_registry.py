@@ -112,5 +112,5 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 def test_what_a_killed_download_left_is_no_run(tmp_path: Path) -> None:
     add(tmp_path, "first", "triplet", 0, 0)
-    add(tmp_path, ".fetch-abc", "run", 0, 0)
+    add(tmp_path, ".fetch-abc", "triplet", 1, 0)
     assert names(find_runs(tmp_path, ".")) == ["first/triplet-fold0-seed0"]

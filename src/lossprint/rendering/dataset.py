@@ -128,7 +128,9 @@ def render_set(
     if workers is not None:
         check_whole_number("workers", workers, 0)
     backend, shard = backend or MitsubaBackend(), shard or Shard()
-    _held(folder, specification)  # another set is told before anything is written into its folder
+    # Another set, or a variant that does not work, is told before anything is written.
+    if _held(folder, specification) is None and variant != "auto":
+        backend.choose_variant(variant, specification.size)
     part = "" if shard == Shard() else f", part {shard},"
     with alone(folder, f"rendering {folder}{part}", name=f".{shard.number}of{shard.of}.lock"):
         return _render_lacking(folder, specification, shard, workers, variant, progress, backend)

@@ -7,11 +7,13 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Verdict
 from lossprint.reports.sections.contrasts import (
     LEADING,
+    contrasted_losses,
     deciding_command,
     standing_out,
     those_standing_out,
     verdict,
 )
+from lossprint.reports.style import readable
 from lossprint.reports.wording import count, listing
 
 
@@ -27,6 +29,14 @@ def answer(evidence: Evidence) -> str:
         return (
             f"There is nothing to compare: {count(len(losses), 'trained loss')} was analysed, "
             "and a comparison needs two."
+        )
+    left = contrasted_losses(evidence)
+    if len(left) < 2:
+        which = f"all but {readable(left[0])}" if left else "all"
+        return (
+            f"Nothing is compared: the networks of {which} of these {len(losses)} losses are "
+            "collapsed, so hardly tell pictures apart, and how alike they are says nothing of the "
+            "losses. More seeds do not help; a longer training or other settings may."
         )
     rows = [
         row

@@ -120,14 +120,23 @@ def those_standing_out(odd: list[tuple[str, float]], losses: int) -> str:
     return f"{listing(named)} stand{'s' if len(odd) == 1 else ''} out"
 
 
+def contrasted_losses(evidence: Evidence) -> list[str]:
+    """The trained losses of which a network takes part in the contrasts: one not collapsed."""
+    geometry = evidence["geometry"]
+    if geometry.empty:
+        return evidence.trained_losses()
+    lost = geometry["collapsed"].astype(bool).groupby(geometry["loss"]).all()
+    return [loss for loss in evidence.trained_losses() if not lost.get(loss, False)]
+
+
 def deciding_command(evidence: Evidence) -> str | None:
     """The command that makes both leading questions decidable; None where no training makes them.
 
     With L losses and S seeds the least p possible is 1 / (L!)^(S − 1), and each leading question
-    is corrected for both.
+    is corrected for both. Losses whose networks are all collapsed take no part.
     """
-    runs, losses = evidence["runs"], evidence.trained_losses()
-    trained = runs[runs["family"] != "control"] if not runs.empty else runs
+    runs, losses = evidence["runs"], contrasted_losses(evidence)
+    trained = runs[runs["loss"].isin(losses)] if not runs.empty else runs
     if len(losses) < 2 or trained.empty or not (trained["source"] == "training").all():
         return None
     level, seeds = evidence.alpha / len(LEADING), 2

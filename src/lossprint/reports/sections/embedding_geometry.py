@@ -44,11 +44,12 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
     narrow = trained[trained["collapsed"].astype(bool)]
     if narrow.empty:
         return
+    rank, length = narrow["effective_rank"], narrow["mean_length"]
     text = (
         f"{len(narrow)} of {len(trained)} trained networks are collapsed, their embeddings using "
-        f"{narrow['effective_rank'].min():.1f} to {narrow['effective_rank'].max():.1f} directions: "
-        f"{listing(narrow['run'])}. Comparing such embeddings says little; they take no part in "
-        "the contrasts."
+        f"{rank.min():.1f} to {rank.max():.1f} directions about a mean {length.min():.2f} to "
+        f"{length.max():.2f} long: {listing(narrow['run'])}. Comparing such embeddings says "
+        "little; they take no part in the contrasts."
     )
     yield Finding("collapsed networks", Verdict.OBSERVED, text, 9.0)
 
