@@ -53,7 +53,7 @@ def test_families_that_differ_are_found(families):
         *("embeddings: losses", "embeddings, by CKA: families", "properties: families"),
     ):
         assert by_topic[topic].verdict is Verdict.DIFFERENT, by_topic[topic].text
-    assert "colour hue" in by_topic["properties: families"].text
+    assert "paint hue" in by_topic["properties: families"].text
     assert answer(Evidence(analysis.tables)).startswith(
         "Not all alike: the maps and embeddings of these 10 losses differ"
     )
