@@ -17,6 +17,7 @@ from lossprint.probing.maps import read_maps as read_maps
 from lossprint.probing.network import KeptNetwork as KeptNetwork
 from lossprint.probing.network import LoadedNetwork as LoadedNetwork
 from lossprint.probing.network import Network as Network
+from lossprint.probing.network import weights_file_key as weights_file_key
 from lossprint.probing.network import weights_key as weights_key
 from lossprint.probing.progress import ImagesDone as ImagesDone
 from lossprint.probing.properties import make_properties as make_properties

@@ -1,7 +1,7 @@
 """What is probed: a network, what it expects of its input, and where its results are kept."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol, Self
@@ -14,6 +14,7 @@ from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.models.checkpoints import weights_of
 from lossprint.runs.cache import KEY_LENGTH, content_key
+from lossprint.tensor_files import load_tensors
 
 Preprocess = Callable[[Tensor], Tensor]
 """uint8 RGB [N, 3, H, W] to the network's input."""
@@ -92,9 +93,21 @@ class KeptNetwork:
 
 
 def weights_key(model: nn.Module) -> str:
-    """Of a network's weights: `lossprint.runs.cache.file_key` of the file they are saved as."""
-    data = safetensors.torch.save(weights_of(model))
-    return hashlib.sha256(data).hexdigest()[:KEY_LENGTH]
+    """Of a network's weights; `weights_file_key` of the file that they are saved as."""
+    return _state_key(weights_of(model))
+
+
+def weights_file_key(path: Path | str) -> str:
+    """Of the weights that a safetensors file holds, whatever is written beside them.
+
+    Raises:
+        FileNotFoundError, ValueError: see `lossprint.tensor_files.load_tensors`.
+    """
+    return _state_key(load_tensors(path))
+
+
+def _state_key(state: Mapping[str, Tensor]) -> str:
+    return hashlib.sha256(safetensors.torch.save(dict(state))).hexdigest()[:KEY_LENGTH]
 
 
 def fastest_device() -> torch.device:

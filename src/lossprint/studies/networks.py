@@ -10,8 +10,7 @@ import pandas as pd
 from torch import nn
 
 from lossprint.data.transforms import Preprocessing
-from lossprint.probing.network import Load
-from lossprint.runs.cache import file_key
+from lossprint.probing.network import Load, weights_file_key
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import damage
 from lossprint.studies.columns import SKIPPED, empty, skipped
@@ -92,7 +91,7 @@ def networks_of_runs(
                 distance=record.distance,
                 fold=record.fold,
                 seed=record.seed,
-                weights_key=file_key(record.weights_file),
+                weights_key=weights_file_key(record.weights_file),
                 cache=results(record),
                 load=partial(load, record),
                 metrics=record.metrics,

@@ -15,8 +15,7 @@ from torch.utils.data import DataLoader
 
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
-from lossprint.probing import KeptNetwork, MapSettings, probe_maps
-from lossprint.runs.cache import file_key
+from lossprint.probing import KeptNetwork, MapSettings, probe_maps, weights_file_key
 from lossprint.runs.tracker import Tracker
 from lossprint.training.callbacks.probe_maps import ProbeMaps
 from lossprint.training.fit import save_weights
@@ -118,7 +117,7 @@ def test_a_training_logs_metrics_pictures_and_keeps_its_maps(probe: ProbeSet, tm
 
     # A later analysis finds the final maps by the file of the weights.
     save_weights(module.trunk, tmp_path / "weights.safetensors")
-    key = file_key(tmp_path / "weights.safetensors")
+    key = weights_file_key(tmp_path / "weights.safetensors")
     kept = KeptNetwork(key, "lp", tmp_path / "analysis")
     maps = load_file(probe_maps(kept, probe, MapSettings(images=4, samples=SAMPLES)))["maps"]
     assert (maps.dtype, maps.shape) == (torch.float16, (4, SIZE, SIZE))

@@ -20,8 +20,8 @@ from lossprint.probing import (
     PropertySettings,
     probe_embeddings,
     probe_properties,
+    weights_file_key,
 )
-from lossprint.runs.cache import file_key
 from lossprint.runs.tracker import Tracker
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
 from lossprint.training.callbacks.probe_properties import ProbeProperties
@@ -102,7 +102,7 @@ def test_curves_table_and_embeddings(probe, tmp_path):
     assert "probe/nr_precision/chance" in rows[1]
 
     # What a study asks of the finished run is kept.
-    key = file_key(tmp_path / "weights.safetensors")
+    key = weights_file_key(tmp_path / "weights.safetensors")
     network = KeptNetwork(key, "lp", tmp_path / "analysis")
     embeddings = probe_embeddings(network, probe)
     images = Preprocessing()(probe.pixels(range(IMAGES)))

@@ -22,10 +22,10 @@ from lossprint.probing import (
     probe_maps,
     read_maps,
     saliency_shares,
+    weights_file_key,
 )
 from lossprint.probing.network import Preprocess
 from lossprint.probing.settings import at_least
-from lossprint.runs.cache import file_key
 from lossprint.runs.record import load_record
 from lossprint.saliency import map_agreement
 from lossprint.saliency.preparation import Precision
@@ -83,7 +83,7 @@ class ProbeMaps(ProbeCallback):
         self._reference: Tensor | None = None
         if reference is not None:
             record = load_record(Path(reference))
-            key, cache = file_key(record.weights_file), record.analysis_folder
+            key, cache = weights_file_key(record.weights_file), record.analysis_folder
             self._reference = self._kept(KeptNetwork(key, record.distance, cache))
 
     def look_first(self, network: Network, trainer: pl.Trainer) -> None:
