@@ -7,6 +7,9 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("WANDB_MODE", "offline")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Before PyTorch is imported: threads of several workers on the same cores wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from tests.small_world import write_world
 
