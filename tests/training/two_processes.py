@@ -32,11 +32,12 @@ TESTED = 7  # images of validation and test, which two processes cannot share eq
 class RandomImages:
     """Noise in the colour of the class, in several sizes: embeddings that lie well apart.
 
-    Close together they would meet the kinks of losses where rounding decides on which side.
+    Close together they would meet the kinks of losses where rounding decides on which side. The
+    seed is one with which no ranking loss is satisfied already before the first step.
     """
 
     def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator().manual_seed(2)
         colours = torch.randint(0, 200, (CLASSES, 1, 1, 3), generator=generator)
         self.pixels = [
             (
