@@ -1,7 +1,7 @@
 """Where renderers come from: Mitsuba's variants, tried before they are trusted."""
 
 import os
-from functools import partial
+from functools import cache, partial
 from multiprocessing import get_context
 from typing import Protocol
 
@@ -80,6 +80,7 @@ def _make_renderer(variant: str, threads: int | None) -> SceneRenderer:
     return Renderer(variant, threads=threads)
 
 
+@cache  # it takes seconds, and this machine does not change meanwhile
 def _works(variant: str) -> bool:
     child = get_context("spawn").Process(target=_try, args=(variant,), daemon=True)
     child.start()
