@@ -6,7 +6,7 @@ of each fold and seed, below `<output_root>/searches/<name>/`.
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,7 +57,8 @@ class Search(Callback):
         try:
             _check_space(list(config.hydra.overrides.task))
             check_search(plain(config.search), config.folds)
-            done = _reopen(config)
+            _check_sampler(config.hydra.sweeper.sampler)
+            begun, done = _reopen(config)
         except (ValueError, ImportError) as error:
             console.print(f"[red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             sys.exit(2)
@@ -65,8 +66,10 @@ class Search(Callback):
             config.hydra.sweeper.n_trials = max(0, config.search.trials - done)
             if "seed" in config.hydra.sweeper.sampler:
                 # With the same one a continued search would draw its first trials once more.
-                seed = stream_seed(config.search.seed, "search", done) % 2**32
+                seed = stream_seed(config.search.seed, "search", begun) % 2**32
                 config.hydra.sweeper.sampler.seed = seed
+        # Where nothing is left to try no job makes the folder, in which the sweeper sums up.
+        Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         if done:
             console.print(f"{done} of {config.search.trials} trials are done already")
 
@@ -113,6 +116,16 @@ def _check_space(overrides: list[str]) -> None:
         )
 
 
+def _check_sampler(sampler: Mapping[str, Any]) -> None:
+    if sampler["_target_"].endswith("GridSampler"):
+        # Optuna's gives a trial that was cut off another place of the grid, which is then missing,
+        # and the plugin ends in a traceback where the last one fails.
+        raise ValueError(
+            "hydra/sweeper/sampler=grid cannot go on where a search was cut off; valid are tpe, "
+            "random and cmaes, and without search=optuna several values are a sweep of them all"
+        )
+
+
 def _study(config: DictConfig) -> Any:
     try:
         import optuna
@@ -129,8 +142,8 @@ def _study(config: DictConfig) -> Any:
     )
 
 
-def _reopen(config: DictConfig) -> int:
-    """Put trials that were cut off back to be made; give how many have ended."""
+def _reopen(config: DictConfig) -> tuple[int, int]:
+    """Put trials that were cut off back to be made; give how many have begun, and ended."""
     study = _study(config)
     from optuna.storages import RDBStorage
     from optuna.trial import TrialState
@@ -142,4 +155,4 @@ def _reopen(config: DictConfig) -> int:
             number = storage.get_trial_id_from_study_id_trial_number(key, trial.number)
             storage.set_trial_state(number, TrialState.WAITING)
     ended = (TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED)
-    return sum(trial.state in ended for trial in study.trials)
+    return len(study.trials), sum(trial.state in ended for trial in study.trials)
