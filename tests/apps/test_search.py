@@ -35,7 +35,7 @@ def test_killed_and_continued_it_ends_with_all_trials(small_world):
     command = [
         sys.executable, str(ROOT / "train.py"), "-m", "search=optuna", "search.name=mine",
         "search.trials=3", "search.seed=1", *words, "loss=triplet",
-        f"loss.criterion.margin=choice({choices})", "trainer.max_epochs=1", "sampler.batches=1",
+        f"loss.criterion.margin=choice({choices})", "trainer.max_epochs=1",
     ]  # fmt: skip
     folder = small_world / "outputs" / "searches" / "mine"
     begun = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
