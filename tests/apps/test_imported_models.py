@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
-from lossprint.apps.build import plain
 from lossprint.apps.comparison import run_comparison
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
@@ -148,7 +148,7 @@ def test_what_cannot_be_read_ends_with_two(
 
 @pytest.mark.parametrize("models", ["checkpoint", "reality_check", "zoo"])
 def test_the_probe_set_that_is_rendered_by_default_is_one_that_can_be(models, tmp_path):
-    probe = plain(compose_analysis(tmp_path, f"models={models}"))["models"]["probe"]
+    probe = OmegaConf.to_object(compose_analysis(tmp_path, f"models={models}").models.probe)
     rendered = specify(kind="probe", **probe["render"])
     assert (rendered.frames, rendered.size) == (probe["limit"], probe["size"])
     assert Path(probe["folder"]).name == rendered.name
