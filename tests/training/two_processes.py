@@ -25,7 +25,7 @@ from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import constant
 from lossprint.training.processes import strategy_for
 
-CLASSES, IMAGES, STEPS = 6, 8, 5
+CLASSES, IMAGES, STEPS = 6, 8, 10
 TESTED = 7  # images of validation and test, which two processes cannot share equally
 
 
