@@ -115,6 +115,7 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             class_separation=0.6,
             collapsed=False,
         ),
+        "stages": stages(embedding=0.7),
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
         "ladder": pd.DataFrame(
@@ -218,6 +219,24 @@ def contrast(**changes: object) -> dict[str, object]:
         **changes,
     }
     return {"p_adjusted": row["p"], **row}
+
+
+def stages(**rho: float) -> pd.DataFrame:
+    """Three stages; where a ρ is named losses differ, elsewhere not."""
+    names = ("backbone.blocks.0", "backbone.blocks.1", "embedding")
+    return pd.DataFrame(
+        [
+            {
+                **{"stage": name, "within": 0.9, "between": 0.8, "untrained": 0.5},
+                **dict.fromkeys(("rho", "rho_low", "rho_high"), rho.get(name, 1.0)),
+                **dict.fromkeys(("p", "smallest_p"), 0.01 if name in rho else 0.9),
+                "p_adjusted": 0.03 if name in rho else 1.0,
+                "networks": 9,
+                "images": 12,
+            }
+            for name in names
+        ]
+    )
 
 
 def odd_losses(**p: float) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from lossprint.reports import figures
 from lossprint.reports.figures.galleries import Gallery, overlay
 from lossprint.reports.style import FAMILY_MARKERS, loss_colors, readable
 from lossprint.reports.tables import loss_matrix
-from tests.reports.planted import PROPERTIES
+from tests.reports.planted import PROPERTIES, stages
 
 
 def labels(figure: Figure, axes: int = 0) -> list[str]:
@@ -200,6 +200,23 @@ def test_a_page_carries_drawings_as_they_are_and_photographs_small(tmp_path):
     shown = np.asarray(Image.open(io.BytesIO(photograph)).convert("RGB"), float)
     assert np.abs(shown - np.asarray(smooth)).mean() < 3
     assert len(photograph) < len(drawing) / 4
+
+
+def test_stage_curves_are_the_values_of_the_table():
+    table = stages(embedding=0.7)
+    figure = figures.stage_curves(table)
+    upper, lower = figure.axes
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in upper.get_lines()}
+    assert drawn == {
+        "two trainings of one loss": [0.9] * 3,
+        "two losses": [0.8] * 3,
+        "trained and untrained": [0.5] * 3,
+    }
+    assert lower.get_lines()[1].get_ydata().tolist() == [1, 1, 0.7]
+    # Without a second training nothing is corrected for its noise.
+    single = table.assign(within=np.nan, rho=np.nan)
+    (only,) = figures.stage_curves(single).axes
+    assert len(only.get_lines()) == 2
 
 
 def test_names_are_written_out():

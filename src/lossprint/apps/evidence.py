@@ -41,6 +41,7 @@ EVIDENCE = tuple(
         "interventions",
         "embedding_similarity",
         "embedding_geometry",
+        "stages",
         "differences",
         "retrieval",
         "training_curves",

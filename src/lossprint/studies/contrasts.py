@@ -42,14 +42,18 @@ TABLES: Tables = {
 
 def compute(study: Study) -> Results:
     """Contrast the maps and embeddings of a study's networks."""
-    geometry = study.table("geometry")
-    collapsed = set(geometry.loc[geometry["collapsed"].astype(bool), "run"])
     lineages = {
         network.loss: f"{network.family}: {network.lineage or network.loss}"
         for network in study.networks
     }
     agreement, similarity = study.table("agreement"), study.table("similarity")
-    return contrasts(agreement, similarity, lineages, collapsed, study.settings)
+    return contrasts(agreement, similarity, lineages, collapsed_runs(study), study.settings)
+
+
+def collapsed_runs(study: Study) -> set[str]:
+    """Names of the runs whose embeddings are collapsed."""
+    geometry = study.table("geometry")
+    return set(geometry.loc[geometry["collapsed"].astype(bool), "run"])
 
 
 def contrasts(
@@ -86,8 +90,7 @@ def contrasts(
             continue
         if measure in LEADING:
             gaps += _left_out(runs, what, collapsed)
-        runs = runs.without(collapsed)
-        runs = runs.without({runs.names[row] for row in unusable_runs(runs.likeness)})
+        runs = runs.usable(collapsed)
         if len(set(runs.losses)) < 2:
             continue
         name = "divergence" if measure == "likeness" else measure
@@ -121,6 +124,23 @@ def contrasts(
         "corrected_by_loss": _corrected(rho),
     }
     return tables | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
+
+
+def against_noise(
+    pairs: pd.DataFrame, measure: str, collapsed: set[str], settings: StudySettings
+) -> dict[str, object] | None:
+    """The contrast of losses by any other likeness of pairs of runs, as the leading ones are made.
+
+    Args: as for `contrasts`, with a table of pairs that has the column `measure`.
+
+    Returns:
+        A row of the table `contrasts`; None without two losses.
+    """
+    runs = TrainedRuns.of(pairs, measure)
+    if runs is None or len(set((runs := runs.usable(collapsed)).losses)) < 2:
+        return None
+    options = {"draws": settings.draws, "seed": settings.seed}
+    return _loss_row(measure, runs, loss_contrast(*runs.labelled, stratum=runs.strata, **options))
 
 
 @dataclass(frozen=True)
@@ -192,6 +212,11 @@ class TrainedRuns:
             self.varying,
             {loss: family for loss, family in self.families.items() if loss in losses},
         )
+
+    def usable(self, collapsed: set[str]) -> "TrainedRuns":
+        """The same without collapsed runs and those whose likeness is not finite."""
+        runs = self.without(collapsed)
+        return runs.without({runs.names[row] for row in unusable_runs(runs.likeness)})
 
     @property
     def fewest(self) -> int:

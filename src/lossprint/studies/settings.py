@@ -20,6 +20,7 @@ class StudySettings:
         intervention_scenes: base scenes to re-render with one property changed; 0 for none.
         ladder_images: images on which a few networks are held against their own floors and
             ceilings (other noise, shuffled weights, edges); 0 for none.
+        stage_images: images on which networks are compared stage by stage; 0 for none.
         gallery: images shown in each gallery.
         neighbor_maps: images for which maps of the distance to a neighbour are made.
         draws: relabelings of a permutation test where not all can be tried.
@@ -33,6 +34,7 @@ class StudySettings:
     neighbors: int = 10
     intervention_scenes: int = 0
     ladder_images: int = 0
+    stage_images: int = 0
     gallery: int = 8
     neighbor_maps: int = 0
     draws: int = 9999
@@ -45,6 +47,7 @@ class StudySettings:
             0,
             intervention_scenes=self.intervention_scenes,
             ladder_images=self.ladder_images,
+            stage_images=self.stage_images,
             neighbor_maps=self.neighbor_maps,
         )
         at_least(99, draws=self.draws)

@@ -13,6 +13,7 @@ from lossprint.reports.figures.heatmaps import (
 from lossprint.reports.figures.ladder import ladder
 from lossprint.reports.figures.loss_map import classical_mds, loss_map
 from lossprint.reports.figures.saving import save_figure, web_picture
+from lossprint.reports.figures.stages import stage_curves
 
 __all__ = [
     "classical_mds",
@@ -26,6 +27,7 @@ __all__ = [
     "property_heatmap",
     "region_shares",
     "save_figure",
+    "stage_curves",
     "training_curves",
     "web_picture",
 ]
