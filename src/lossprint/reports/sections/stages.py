@@ -1,7 +1,6 @@
 """Where the losses part: likeness stage by stage."""
 
 from collections.abc import Iterable
-from os.path import commonpath
 
 import numpy as np
 import pandas as pd
@@ -76,8 +75,10 @@ def _named(stages: pd.DataFrame) -> pd.DataFrame:
     """The table without what the names of all stages of the network begin with."""
     if stages.empty:
         return stages
+    first = stages["stage"].iloc[0].split(".")
+    starts = [".".join(first[:length]) + "." for length in range(len(first), 0, -1)]
     inner = [name for name in stages["stage"] if name != "embedding"]
-    start = commonpath(inner).rpartition(".")[0] + "."
+    start = next((s for s in starts if all(name.startswith(s) for name in inner)), "")
     short = [name.removeprefix(start) for name in stages["stage"]]
     return stages.assign(stage=[f"stage {name}" if name.isdigit() else name for name in short])
 
