@@ -5,6 +5,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+import lossprint.apps.resolvers  # noqa: F401  names that the configuration asks for
+
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:

@@ -170,6 +170,7 @@ def test_a_damaged_file_is_found_and_rendered_again(whole, what, damage, kind):
         ({"samples": 8}, r"samples \(4 there, 8 asked for\)"),
         ({"levels": {"color_sat": [0.5]}}, r"levels\.color_sat \(\[0\.3, 0\.6, 0\.9\] there"),
         ({"interventions": True}, r"interventions \(false there, true asked for\)"),
+        ({"shortcut": {"color_hue": 0.9}}, r"shortcut \(none there, color_hue asked for\)"),
     ],
 )
 def test_a_folder_with_a_different_set_is_left_alone(whole, what, change, difference):
@@ -180,6 +181,21 @@ def test_a_folder_with_a_different_set_is_left_alone(whole, what, change, differ
     with pytest.raises(ValueError, match=difference):
         complete(whole, **{"count": COUNT, **what, **change})
     assert contents(whole) == before
+
+
+def test_a_set_that_does_not_speak_of_shortcuts_has_none(whole, what):
+    description = json.loads((whole / "set.json").read_text())
+    del description["shortcut"]
+    (whole / "set.json").write_text(json.dumps(description))
+    assert complete(whole, count=COUNT, **what)
+    with pytest.raises(ValueError, match=r"shortcut \(none there"):
+        complete(whole, count=COUNT, **{**what, "shortcut": {"color_hue": 0.9}})
+
+
+def test_strengths_of_a_shortcut_are_different_sets(what, tmp_path):
+    make(tmp_path / "set", {**what, "shortcut": {"color_hue": 0.5}})
+    with pytest.raises(ValueError, match=r"shortcut\.color_hue \(0\.5 there, 0\.9 asked for\)"):
+        make(tmp_path / "set", {**what, "shortcut": {"color_hue": 0.9}})
 
 
 def test_other_designs_are_a_different_set(whole, what, tmp_path):
@@ -235,6 +251,10 @@ def test_a_folder_that_cannot_be_made_says_so(what, tmp_path):
         ({"kind": "probe", "designs": 3}, "only a world takes a number of designs"),
         ({"designs": ["sedan", "sedan"]}, "two are named 'sedan'"),
         ({"levels": {"sun": [1]}}, "unknown property 'sun'"),
+        ({"shortcut": {"sun": 0.5}}, "shortcut: unknown property 'sun'; the properties are rot"),
+        ({"shortcut": {"color_hue": 1.5}}, r"color_hue = 1\.5 is no probability above 0"),
+        ({"shortcut": {"color_hue": "x"}}, "color_hue = 'x' is no probability"),
+        ({"kind": "probe", "designs": ["van"], "shortcut": {"color_hue": 1}}, "only a world takes"),
     ],
 )
 def test_invalid_arguments_are_named_before_anything_is_written(what, tmp_path, change, message):

@@ -160,3 +160,37 @@ def test_a_world_shows_its_designs_equally_often(count):
 def test_a_worlds_rounds_are_shuffled_each_for_itself():
     rounds = draw(480, balanced=True, designs=48).design.reshape(10, 48)
     assert len(np.unique(rounds, axis=0)) == 10
+
+
+def world_with(shortcut: dict[str, float], count: int = 3200) -> Scenes:
+    return draw_scenes(
+        count, seed=0, levels=complete_levels(), designs=16, balanced=True, shortcut=shortcut
+    )
+
+
+def test_a_shortcut_ties_a_property_to_the_design_and_nothing_else():
+    tied, free = world_with({"color_hue": 0.9}), world_with({})
+    for name in COLUMNS:
+        if name != "color_hue":
+            np.testing.assert_array_equal(tied.properties[name], free.properties[name])
+    np.testing.assert_array_equal(tied.design, free.design)
+    hues = tied.properties["color_hue"]
+    favourites = []
+    for design in range(16):
+        values, counts = np.unique(hues[tied.design == design], return_counts=True)
+        favourites.append(values[counts.argmax()])
+        # Nine tenths follow, and an eighth of the others by chance: 200 frames, ± 4 deviations.
+        assert abs(counts.max() / 200 - (0.9 + 0.1 / 8)) < 4 * math.sqrt(0.9125 * 0.0875 / 200)
+    assert np.unique(favourites, return_counts=True)[1].tolist() == [2] * 8
+
+
+def test_without_a_shortcut_paint_tells_nothing_of_the_design():
+    scenes = world_with({})
+    table = np.zeros((16, 8))
+    np.add.at(table, (scenes.design, categories(scenes)["color_hue"]), 1)
+    assert chi2_contingency(table).pvalue > 1e-3
+
+
+def test_a_longer_world_with_a_shortcut_continues_the_shorter_one():
+    short, long = world_with({"color_hue": 0.5}, 160), world_with({"color_hue": 0.5})
+    np.testing.assert_array_equal(short.properties["color_hue"], long.properties["color_hue"][:160])

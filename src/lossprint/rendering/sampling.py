@@ -50,8 +50,12 @@ def draw_scenes(
     levels: Mapping[str, Sequence[float]],
     designs: int,
     balanced: bool,
+    shortcut: Mapping[str, float] | None = None,
 ) -> Scenes:
     """Draw every property uniformly and independently from its levels, and a design.
+
+    With a shortcut a property tells something of the design: each design has a level of its own,
+    all levels about equally many designs, and a frame takes it with the given probability.
 
     Args:
         count: number of frames N.
@@ -61,24 +65,46 @@ def draw_scenes(
         balanced: give each run of `designs` frames every design once, in shuffled order, so that
             the designs' numbers of frames differ by at most one; otherwise the design is drawn
             independently, like a property.
+        shortcut: by property the probability of the design's own level; the others are free.
     """
-    properties = {}
-    for name, values in levels.items():
-        properties[name] = np.asarray(values, dtype=np.float64)[
-            _uniform_choices(seed, name, count, len(values))
-        ]
+    shortcut = shortcut or {}
     design = (
         _shuffled_rounds(seed, count, designs)
         if balanced
         else _uniform_choices(seed, "model", count, designs)
     )
+    properties = {}
+    for name, values in levels.items():
+        choices = _uniform_choices(seed, name, count, len(values))
+        if name in shortcut:
+            own = _levels_of_designs(seed, name, designs, len(values))[design]
+            follows = np.random.Generator(stream(seed, "shortcut", name, "frames")).random(count)
+            choices = np.where(follows < shortcut[name], own, choices)
+        properties[name] = np.asarray(values, dtype=np.float64)[choices]
     noise_seed = (stream(seed, "noise").random_raw(count) >> np.uint64(32)).astype(np.uint32)
     return Scenes(design, properties, noise_seed)
+
+
+def shortcut_name(shortcut: Mapping[str, float] | None) -> str:
+    """What tells a world with a shortcut from others in the names of folders.
+
+    >>> shortcut_name({"color_hue": 0.9})
+    '-color_hue0.9'
+    >>> shortcut_name({})
+    ''
+    """
+    return "".join(f"-{name}{share}" for name, share in sorted((shortcut or {}).items()))
 
 
 def _uniform_choices(seed: int, name: str, count: int, number: int) -> np.ndarray:
     uniform = np.random.Generator(stream(seed, name)).random(count)
     return np.floor(uniform * number).astype(np.int64)
+
+
+def _levels_of_designs(seed: int, name: str, designs: int, number: int) -> np.ndarray:
+    """Each design's own level of a property: designs in shuffled order take the levels in turn."""
+    order = np.random.Generator(stream(seed, "shortcut", name, "designs")).random(designs)
+    return np.argsort(np.argsort(order, kind="stable"), kind="stable") % number
 
 
 def _shuffled_rounds(seed: int, count: int, designs: int) -> np.ndarray:

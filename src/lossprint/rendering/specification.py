@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lossprint.files import whole_file
 from lossprint.rendering.designs import Design, probe_designs, world_design
 from lossprint.rendering.interventions import Intervention, block_length, intervene
-from lossprint.rendering.properties import complete_levels
-from lossprint.rendering.sampling import Scenes, draw_scenes
+from lossprint.rendering.properties import PROPERTIES, complete_levels
+from lossprint.rendering.sampling import Scenes, draw_scenes, shortcut_name
 from lossprint.rendering.user_designs import MeshDesign, read_mesh_design
 
 SET_FILE = "set.json"
@@ -35,12 +35,13 @@ class SetSpecification:
     samples: int | None
     noise_db: float | None
     interventions: bool
+    shortcut: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """Short, for folders and files: the kind, the size and the seed."""
         kind = f"{self.kind}-interventions" if self.interventions else self.kind
-        return f"{kind}-{self.size}px-seed{self.seed}"
+        return f"{kind}-{self.size}px-seed{self.seed}{shortcut_name(self.shortcut)}"
 
     @property
     def design_names(self) -> tuple[str, ...]:
@@ -61,6 +62,7 @@ class SetSpecification:
             levels=self.levels,
             designs=len(self.designs),
             balanced=self.kind == "world",
+            shortcut=self.shortcut,
         )
         if not self.interventions:
             return drawn, []
@@ -80,6 +82,7 @@ class SetSpecification:
                 for design in self.designs
             },
             "levels": {name: list(values) for name, values in self.levels.items()},
+            "shortcut": dict(self.shortcut),
             "noise_db": self.noise_db,
             **({} if self.samples is None else {"samples": self.samples}),
             "version": PIXELS_VERSION,
@@ -97,6 +100,7 @@ def specify(
     samples: int | None = None,
     noise_db: float = DEFAULT_NOISE_DB,
     interventions: bool = False,
+    shortcut: Mapping[str, float] | None = None,
 ) -> SetSpecification:
     """Check and resolve what a set shall be.
 
@@ -114,6 +118,9 @@ def specify(
         noise_db: the signal-to-noise ratio (PSNR, dB) to reach where `samples` is None, 10 to 55.
         interventions: follow each base scene with all the scenes that differ from it in exactly
             one property.
+        shortcut: of a world: by property the probability, in (0, 1], that a frame has not any of
+            its levels but the one that its design prefers: {"color_hue": 0.9} paints nine tenths
+            of a design's cars alike, so that paint tells designs apart.
 
     Raises:
         ValueError: a value out of range, by name, with what would be valid.
@@ -144,7 +151,23 @@ def specify(
         samples=samples,
         noise_db=float(noise_db) if samples is None else None,
         interventions=interventions,
+        shortcut=_checked_shortcut(kind, shortcut or {}),
     )
+
+
+def _checked_shortcut(kind: str, shortcut: Mapping[str, float]) -> dict[str, float]:
+    if shortcut and kind != "world":
+        raise ValueError(
+            "shortcut: only a world takes one; the properties of a probe set are independent"
+        )
+    for name, share in shortcut.items():
+        if name not in PROPERTIES:
+            raise ValueError(
+                f"shortcut: unknown property '{name}'; the properties are {', '.join(PROPERTIES)}"
+            )
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+            raise ValueError(f"shortcut: {name} = {share!r} is no probability above 0 and up to 1")
+    return {name: float(share) for name, share in shortcut.items()}
 
 
 def check_whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
@@ -211,7 +234,7 @@ def stored(folder: Path) -> dict[str, Any] | None:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(description, dict):
         raise ValueError(f"{path} cannot be read: it holds no table of names and values")
-    return description
+    return {"shortcut": {}, **description}  # sets that do not speak of shortcuts have none
 
 
 def differences(there: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -231,5 +254,5 @@ def differences(there: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str
 
 
 def _words(value: object) -> str:
-    text = ", ".join(value) if isinstance(value, Mapping) else json.dumps(value)
+    text = (", ".join(value) or "none") if isinstance(value, Mapping) else json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "…"

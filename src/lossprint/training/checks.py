@@ -9,8 +9,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import pytorch_lightning as pl
-
 OWN_TRAINER_KEYS = ("compile",)
 
 
@@ -56,6 +54,9 @@ def check_run(config: Mapping[str, Any]) -> None:
     check_whole_number("sampler.samples_per_class", sampler["samples_per_class"], 1)
     if sampler["batches"] is not None:
         check_whole_number("sampler.batches", sampler["batches"], 1)
+    # Imported here: what reads configurations has to be light, and this takes seconds.
+    import pytorch_lightning as pl
+
     accepted = [name for name in inspect.signature(pl.Trainer).parameters if name != "self"]
     check_keys("trainer.", trainer, [*accepted, *OWN_TRAINER_KEYS])
     check_whole_number("trainer.max_epochs", trainer["max_epochs"], 1)
