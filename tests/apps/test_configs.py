@@ -81,6 +81,22 @@ def test_published_hyperparameters_give_way_to_those_set_by_hand(monkeypatch):
     assert checked("loss=triplet")["loss"]["criterion"]["margin"] != 0.119
 
 
+@pytest.mark.parametrize(
+    ("words", "mean", "std"),
+    [
+        (["model=timm", "model.name=timm:vit_small_patch16_224"], 0.5, 0.5),
+        (["model=timm", "model.name=timm:mobilevit_s"], 0.0, 1.0),
+        (["model=timm", "model.name=timm:vit_base_patch16_clip_224.openai"], 0.48145, 0.26863),
+        (["model=timm", "model.preprocessing.mean=[0.3,0.3,0.3]"], 0.3, 0.229),
+        (["model=torchvision"], 0.485, 0.229),
+    ],
+)
+def test_networks_of_libraries_train_on_the_input_of_their_weights(words, mean, std):
+    preprocessing = checked(*words)["model"]["preprocessing"]
+    assert preprocessing["mean"][0] == pytest.approx(mean, abs=1e-5)
+    assert preprocessing["std"][0] == pytest.approx(std, abs=1e-5)
+
+
 def sweep_of(monkeypatch, *overrides: str) -> str:
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
     given = OmegaConf.create({"overrides": {"task": list(overrides)}})

@@ -170,7 +170,7 @@ def test_what_was_done_to_images_is_said_once(
     ("files", "told"),
     [
         ({"ash/notes.txt": "x"}, "left out: 1 file (.txt 1)"),
-        ({"ash/a.heic": "x", "fir/b.HEIC": "x", "fir/c.xml": "x"}, "3 files (.heic 2, .xml 1)"),
+        ({"ash/a.cr2": "x", "fir/b.CR2": "x", "fir/c.xml": "x"}, "3 files (.cr2 2, .xml 1)"),
         ({"ash/README": "x", ".DS_Store": "x"}, "left out: 2 files ("),
         ({"ash/.thumbs/0.png": "x", "ash/.hidden.png": "x"}, "left out: 1 file (hidden 1)"),
         ({"labels.csv": "x", "ash/deep/list.json": "x"}, "2 files (.csv 1, .json 1)"),
@@ -186,6 +186,22 @@ def test_files_that_are_no_images_are_counted(
         (tmp_path / name).write_text(content)
     assert len(ImageFolder(tmp_path)().all_images) == 8
     assert told in inventory(said)
+
+
+def test_heic_is_read_with_an_extra_and_names_it_without(
+    tmp_path: Path, said: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class_folders(tmp_path)
+    if ".heic" in image_suffixes():
+        Image.new("RGB", (16, 16), (200, 40, 90)).save(tmp_path / "ash" / "phone.heic", quality=-1)
+        assert len(ImageFolder(tmp_path)().all_images) == 9
+        pixels = read_image(tmp_path / "ash" / "phone.heic", None)
+        assert np.abs(pixels[8, 8].astype(int) - (200, 40, 90)).max() < 4
+    without = frozenset(image_suffixes() - {".heic"})
+    monkeypatch.setattr("lossprint.data.sources.listing.image_suffixes", lambda: without)
+    (tmp_path / "ash" / "phone.heic").touch()
+    assert len(ImageFolder(tmp_path)().all_images) == 8
+    assert "1 file (.heic 1; pip install -e '.[heif]' reads .heic)" in inventory(said)
 
 
 def test_links_that_lead_nowhere_and_images_in_no_class_are_counted(

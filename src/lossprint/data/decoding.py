@@ -11,10 +11,11 @@ from PIL import ExifTags, Image
 
 # Pillow recognises these, but hands their pixels to programs that are not part of it.
 _WITHOUT_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-_HEIF = ".heic", ".heif"
+HEIF = ".heic", ".heif"
+"""Formats that take the extra `heif`."""
 # Pictures that Pillow does not read: a class that holds nothing else has not been meant to vanish.
 UNREAD_PICTURES = frozenset(
-    {*_HEIF, ".arw", ".cr2", ".cr3", ".dng", ".exr", ".jxl", ".nef", ".orf", ".raf", ".raw", ".rw2",
+    {*HEIF, ".arw", ".cr2", ".cr3", ".dng", ".exr", ".jxl", ".nef", ".orf", ".raf", ".raw", ".rw2",
      ".svg"}
 )  # fmt: skip
 _TURNS = {

@@ -1,11 +1,14 @@
 """Are runs comparable: the same backbone, data and probe set, trained alike but for the loss?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lossprint.runs.provenance import differences, immaterial
 from lossprint.runs.record import RunRecord
 
 MUST_AGREE = ("model", "probe")
+IMAGES = ("source", "render")
+"""Of the section `data`: which images there are."""
 SHOULD_AGREE = ("optimizer", "schedule", "sampler", "trainer", "hyperparameters")
 
 
@@ -19,6 +22,25 @@ def incompatibilities(records: Sequence[RunRecord]) -> list[str]:
     """
     sections = ("probe",) if architectures_compared(records) else MUST_AGREE
     return _against_first(records, sections, fingerprint=True)
+
+
+def incompatible_settings(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Say in which settings two trainings, yet to come, differ so that they will be incompatible.
+
+    Args:
+        first: a resolved configuration.
+        other: likewise.
+
+    Returns:
+        One line per setting; see `differences`.
+    """
+    ignored = immaterial(first) - {"data.source.root"}  # before it is read, a folder tells the data
+    one, two = (
+        {section: config[section] for section in MUST_AGREE}
+        | {"data": {key: config["data"].get(key) for key in IMAGES}}
+        for config in (first, other)
+    )
+    return differences(one, two, ignore=ignored)
 
 
 def architectures_compared(records: Sequence[RunRecord]) -> bool:

@@ -1,6 +1,7 @@
 """What is compared: losses, and a loss trained with other hyperparameters is another thing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lossprint.runs.provenance import flattened, immaterial
 from lossprint.runs.record import RunRecord
@@ -16,11 +17,7 @@ def variant_names(records: Sequence[RunRecord]) -> list[str]:
     Runs of one name are trainings of one thing and may be pooled as such: `triplet` where all were
     trained alike, else `triplet, lr 0.001` and `triplet, lr 0.0003`.
     """
-    settings = []
-    for record in records:
-        config = record.config()
-        chosen = {section: config[section] for section in SECTIONS if section in config}
-        settings.append(flattened(chosen, immaterial(config)))
+    settings = [training_settings(record.config()) for record in records]
     names = []
     for record, own in zip(records, settings, strict=True):
         alike = [s for r, s in zip(records, settings, strict=True) if r.loss == record.loss]
@@ -37,3 +34,9 @@ def variant_names(records: Sequence[RunRecord]) -> list[str]:
         # A slash would part a name into folders.
         names.append(", ".join([record.loss, *told]).replace("/", "∕"))
     return names
+
+
+def training_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a configuration that make a variant of a loss, by dotted name."""
+    chosen = {section: config[section] for section in SECTIONS if section in config}
+    return flattened(chosen, immaterial(config))

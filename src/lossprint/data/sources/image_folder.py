@@ -228,16 +228,10 @@ def _refuse_lost_classes(root: Path, classes: set[str], others: Sequence[Path]) 
         if len(parts) > 1 and parts[0] not in classes and path.suffix.lower() in UNREAD_PICTURES:
             lost.setdefault(parts[0], Counter())[path.suffix.lower()] += 1
     if lost:
-        kinds = sum(lost.values(), Counter())
         raise ValueError(
             f"{len(lost)} class folders of {root} hold no image that can be read, the first is "
-            f"{min(lost)!r} ({counted(lost[min(lost)])}). "
-            + (
-                "`pip install pillow-heif` reads them"
-                if set(kinds) <= {".heic", ".heif"}
-                else "Convert them to JPEG or PNG"
-            )
-            + ", or move these folders elsewhere"
+            f"{min(lost)!r} ({counted(lost[min(lost)])}). Convert them to JPEG or PNG, or move "
+            "these folders elsewhere"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lossprint.data.decoding import image_suffixes
+from lossprint.data.decoding import HEIF, image_suffixes
 
 HIDDEN, BROKEN_LINK, NO_SUFFIX = "hidden", "broken links", "no suffix"
 
@@ -124,5 +124,7 @@ def text_lines(path: Path) -> list[str]:
 def counted(left_out: Mapping[str, int]) -> str:
     """`28 files (.heic 20, .txt 8)`, the most frequent first."""
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in Counter(left_out).most_common())
+    if unread := [suffix for suffix in HEIF if suffix in left_out]:
+        kinds += f"; pip install -e '.[heif]' reads {' and '.join(unread)}"
     total = sum(left_out.values())
     return f"{total:,} file{'s' if total != 1 else ''} ({kinds})"
