@@ -14,6 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
 from torch import nn
 
+import lossprint.apps.resolvers  # noqa: F401  names that a composed configuration asks for
 from lossprint.apps.hyperparameters import NAMES, check_search, found_hyperparameters
 from lossprint.apps.settings import TrainingSettings, resolved
 from lossprint.data.dataset import FileImages, ImageSource
