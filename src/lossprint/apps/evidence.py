@@ -35,6 +35,7 @@ EVIDENCE = tuple(
         "explorer",
         "atlas",
         "map_agreement",
+        "explainers",
         "saliency_shares",
         "galleries",
         "property_clustering",

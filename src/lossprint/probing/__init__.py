@@ -5,6 +5,8 @@ something that is a `Network`, and so find what the other kept.
 """
 
 # The network that is asked, and how it is looked at.
+from lossprint.probing.attributions import attributions_key as attributions_key
+from lossprint.probing.attributions import probe_attributions as probe_attributions
 from lossprint.probing.embeddings import embeddings_key as embeddings_key
 from lossprint.probing.embeddings import kept_for_another_set as kept_for_another_set
 from lossprint.probing.embeddings import make_embeddings as make_embeddings

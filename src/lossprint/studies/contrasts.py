@@ -89,7 +89,7 @@ def contrasts(
         if runs is None:
             continue
         if measure in LEADING:
-            gaps += _left_out(runs, what, collapsed)
+            gaps += left_out(runs, what, collapsed)
         runs = runs.usable(collapsed)
         if len(set(runs.losses)) < 2:
             continue
@@ -224,7 +224,8 @@ class TrainedRuns:
         return min(len(set(self.replicates[self.losses == loss])) for loss in set(self.losses))
 
 
-def _left_out(runs: TrainedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
+def left_out(runs: TrainedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
+    """Rows of `skipped` for the runs that take no part in a contrast, and why."""
     remaining = runs.without(collapsed)
     constant = [str(remaining.names[row]) for row in unusable_runs(remaining.likeness)]
     part = f"the contrast of {what}"

@@ -1,11 +1,12 @@
 """How much a study looks at, and how."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 from lossprint.probing import MapSettings, PropertySettings
-from lossprint.probing.settings import at_least
+from lossprint.probing.settings import at_least, one_of
+from lossprint.saliency.attributions import METHODS
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class StudySettings:
         ladder_images: images on which a few networks are held against their own floors and
             ceilings (other noise, shuffled weights, edges); 0 for none.
         stage_images: images on which networks are compared stage by stage; 0 for none.
+        explainers: other methods by which losses are contrasted, see `attribution_maps`.
+        explained_images: images on which they are.
         gallery: images shown in each gallery.
         neighbor_maps: images for which maps of the distance to a neighbour are made.
         draws: relabelings of a permutation test where not all can be tried.
@@ -35,6 +38,8 @@ class StudySettings:
     intervention_scenes: int = 0
     ladder_images: int = 0
     stage_images: int = 0
+    explainers: Sequence[str] = ()
+    explained_images: int = 8
     gallery: int = 8
     neighbor_maps: int = 0
     draws: int = 9999
@@ -42,7 +47,16 @@ class StudySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(1, neighbors=self.neighbors, gallery=self.gallery)
+        at_least(
+            1,
+            neighbors=self.neighbors,
+            explained_images=self.explained_images,
+            gallery=self.gallery,
+        )
+        if isinstance(self.explainers, str):
+            raise ValueError(f"explainers={self.explainers} must be a list: [{self.explainers}]")
+        for name in self.explainers:
+            one_of(tuple(METHODS), explainers=name)
         at_least(
             0,
             intervention_scenes=self.intervention_scenes,
