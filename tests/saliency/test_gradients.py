@@ -199,6 +199,13 @@ def test_a_reference_takes_the_baselines_place() -> None:
     )
 
 
+def test_each_image_has_a_reference_of_its_own() -> None:
+    model, others = residual(), IMAGES.flip(0)
+    together = maps_of(model, reference=others)
+    for row, other in enumerate(others):
+        torch.testing.assert_close(together[row], maps_of(model, reference=other)[row])
+
+
 def test_a_map_without_gradient_is_zero() -> None:
     model = residual()
     nn.init.zeros_(model.stem.weight)
@@ -325,6 +332,7 @@ def test_small_gradients_do_not_vanish(precision: str) -> None:
         ({"images": IMAGES.byte()}, "preprocessed to floating point, not torch.uint8"),
         ({"baseline": BLACK[None]}, r"baseline must be one image .* not \[1, 3, 20, 20\]"),
         ({"reference": BLACK[:, 1:]}, r"reference must be one image .* not \[3, 19, 20\]"),
+        ({"reference": IMAGES[:2]}, r"or one for each, \[3, 3, 20, 20\], not \[2, 3, 20, 20\]"),
         ({"distance": "euclid"}, "unknown distance 'euclid': use one of lp, lp_squared, cosine"),
         ({"distance": 3}, "distance 3 is neither a name"),
         ({"distance": lambda e, r: e}, r"gave shape \(\d+, 5\)"),

@@ -71,7 +71,7 @@ class Widget:
     Attributes:
         kind: of the script, `reports/<kind>.js`.
         data: what it is handed, in containers that JSON has.
-        pictures: WebP files by name. What several widgets name alike, the page carries once.
+        pictures: WebP files by name; the widgets of a page share them.
     """
 
     kind: str

@@ -16,22 +16,24 @@ LARGEST_BATCH = 1024
 
 
 class Batches:
-    """Maps a function over a tensor in batches that fit into memory.
+    """Maps functions over tensors in batches that fit into memory.
 
     Args:
-        function: [M, …] to [M, …], row by row.
         size: rows at once.
     """
 
-    def __init__(self, function: Callable[[Tensor], Tensor], size: int) -> None:
+    def __init__(self, size: int) -> None:
         if size < 1:
             raise ValueError(f"batch_size must be at least 1, not {size}")
-        self.function = function
         self.size = size
         self._warned = False
 
-    def __call__(self, rows: Tensor) -> Tensor:
+    def __call__(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         """Where memory runs out, halve the batch for good, warn once and go on.
+
+        Args:
+            function: [M, …] to [M, …], row by row.
+            rows: what it is mapped over.
 
         Raises:
             torch.OutOfMemoryError: not even one row fits.
@@ -41,7 +43,7 @@ class Batches:
         while start < len(rows):
             part = rows[start : start + self.size]
             try:
-                results.append(self.function(part))
+                results.append(function(part))
             except torch.OutOfMemoryError:
                 if len(part) == 1:
                     raise

@@ -72,6 +72,22 @@ def single_image(
     return image
 
 
+def reference_images(value: object, images: Tensor, preprocessing: Preprocess | None) -> Tensor:
+    """A reference for all images, [1, C, H, W], or one for each, [N, C, H, W], preprocessed.
+
+    Raises:
+        TypeError: neither a tensor nor an array.
+        ValueError: another shape.
+    """
+    found = model_input("reference", value, preprocessing)
+    if found.shape not in (images.shape, images.shape[1:]):
+        raise ValueError(
+            f"reference must be one image {list(images.shape[1:])} or one for each, "
+            f"{list(images.shape)}, not {list(found.shape)}"
+        )
+    return found if found.ndim == 4 else found.unsqueeze(0)
+
+
 def black_image(baseline: object, images: Tensor, preprocessing: Preprocess | None) -> Tensor:
     """`baseline` [C, H, W], where it is given, or else black pixels through `preprocessing`.
 

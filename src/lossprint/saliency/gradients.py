@@ -24,7 +24,7 @@ from lossprint.saliency.checks import (
     check_noise,
     check_number,
     model_input,
-    single_image,
+    reference_images,
 )
 from lossprint.saliency.distances import resolve_distance
 from lossprint.saliency.input_gradient import InputGradient
@@ -83,7 +83,8 @@ def saliency_maps(
         image_ids: an identity for each image, for the shared noise. By default its content; give
             one where models see an image through different preprocessing.
         reference: an image [C, H, W] to whose embedding the distance is taken, in place of the
-            baseline: what makes an image similar to this other one.
+            baseline: what makes an image similar to this other one. Or one for each image,
+            [N, C, H, W].
         precision: "exact" computes in float32 (float64 for a float64 model); "fast" under
             autocast to float16 where the device has instructions for it, scaled so that no
             gradient vanishes. Elsewhere it is the same as exact, which is warned of.
@@ -102,10 +103,10 @@ def saliency_maps(
     check_model(model)
     seen = model_input("images", images, preprocessing)
     check_images(seen)
-    other = (
-        black_image(baseline, seen, preprocessing)
+    others = (
+        black_image(baseline, seen, preprocessing).unsqueeze(0)
         if reference is None
-        else single_image("reference", reference, seen, preprocessing)
+        else reference_images(reference, seen, preprocessing)
     )
     score = resolve_distance(distance)
     given = None if noise is None else as_tensor("noise", noise)
@@ -132,22 +133,25 @@ def saliency_maps(
         if uses_original:
             dtype = next((weight.dtype for weight in model.parameters()), dtype)
         with torch.no_grad():
-            embedding = embed(network, other.to(device, dtype).unsqueeze(0))[0]
-        target = embedding.to(torch.promote_types(dtype, torch.float32))
+            embeddings = [embed(network, x.to(device, dtype).unsqueeze(0)) for x in others]
+        targets = torch.cat(embeddings).to(torch.promote_types(dtype, torch.float32))
         examples = _examples(seen[0]).to(device, dtype)
         if not uses_original:
             network = accelerated(network, examples)
-        gradient = InputGradient(network, lambda found: score(found, target), dtype, device)
+        gradient = InputGradient(network, score, dtype, device)
         if precision == "fast":
-            gradient.use_float16(examples)
-        size = batch_size or fitting_size(gradient.channel_mean, examples)
-        batches = Batches(gradient.channel_mean, size)
-        maps = torch.cat(
-            [
-                _summed_gradients(batches, seen, rows, draws, noise_level).to(seen.device)
-                for rows in _blocks(len(seen), samples, size)
-            ]
-        )
+            gradient.use_float16(examples, targets[0])
+        size = batch_size or fitting_size(gradient.toward(targets[0]), examples)
+        batches = Batches(size)
+        # Images whose copies are made at once: as many as one batch takes, of one target.
+        together = max(1, size // samples) if len(targets) == 1 else 1
+        found = []
+        for start in range(0, len(seen), together):
+            rows = range(start, min(start + together, len(seen)))
+            copies = _noisy_copies(seen, rows, draws, noise_level)
+            gradients = batches(gradient.toward(targets[start % len(targets)]), copies)
+            found.append(gradients.abs().unflatten(0, (len(rows), -1)).sum(1).to(seen.device))
+        maps = torch.cat(found)
     for n in (~maps.isfinite().all(2).all(1)).nonzero():
         raise ValueError(f"the gradient of image {int(n)} is not finite")
     return clip_to_percentile(maps, percentile)
@@ -192,10 +196,8 @@ def _noise_source(
     return lambda n: shared_noise(ids[n], seed=seed, samples=samples, shape=shape)
 
 
-def _summed_gradients(
-    batches: Batches, images: Tensor, rows: range, draws: DrawNoise, noise_level: float
-) -> Tensor:
-    """For some images the sum over copies of |mean over channels of the gradient|, [n, H, W]."""
+def _noisy_copies(images: Tensor, rows: range, draws: DrawNoise, noise_level: float) -> Tensor:
+    """Of some images, one after the other, [n · S, C, H, W]."""
     copies = []
     for row in rows:
         image, noise = images[row], draws(row)
@@ -203,11 +205,4 @@ def _summed_gradients(
         image, noise = image.to(noise.device, dtype), noise.to(dtype)
         deviation = float(noise_level * (image.max() - image.min()))
         copies.append(torch.add(image, noise, alpha=deviation))
-    gradients = batches(torch.cat(copies) if len(copies) > 1 else copies[0])
-    return gradients.abs().unflatten(0, (len(rows), -1)).sum(1)
-
-
-def _blocks(images: int, samples: int, batch_size: int) -> list[range]:
-    """Images whose copies are made at once: as many as one batch takes, at least one."""
-    step = max(1, batch_size // samples)
-    return [range(start, min(start + step, images)) for start in range(0, images, step)]
+    return torch.cat(copies) if len(copies) > 1 else copies[0]

@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from lossprint.saliency.distances import Score
 from lossprint.saliency.preparation import computes_float16, embed
 
 LARGEST_DIRECTION = 256.0
@@ -26,7 +28,7 @@ class InputGradient:
 
     Args:
         network: frozen, images [M, C, H, W] to embeddings [M, D].
-        score: embeddings [M, D] to one number each, [M].
+        score: of embeddings against the one of a target.
         dtype: of the network's weights.
         device: of the network's weights.
     """
@@ -34,7 +36,7 @@ class InputGradient:
     def __init__(
         self,
         network: nn.Module,
-        score: Callable[[Tensor], Tensor],
+        score: Score,
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
@@ -45,7 +47,7 @@ class InputGradient:
         self.float16 = False
         self.score_dtype = torch.promote_types(dtype, torch.float32)
 
-    def use_float16(self, examples: Tensor) -> None:
+    def use_float16(self, examples: Tensor, target: Tensor) -> None:
         """Compute under autocast to float16 where it works on [M, C, H, W]; warn where not."""
         reason = f"this {self.device.type} has no instructions for float16"
         if self.dtype == torch.float64:
@@ -53,7 +55,7 @@ class InputGradient:
         elif computes_float16(self.device):
             self.float16 = True
             try:
-                if self.channel_mean(examples).isfinite().all():
+                if self.channel_mean(examples, target).isfinite().all():
                     return
                 reason = "its gradients overflow in float16"
             except Exception as error:  # Not every operation of a caller's network has a float16.
@@ -65,8 +67,12 @@ class InputGradient:
             stacklevel=3,
         )
 
-    def channel_mean(self, images: Tensor) -> Tensor:
-        """Images [M, C, H, W] to [M, H, W], at least float32.
+    def toward(self, target: Tensor) -> Callable[[Tensor], Tensor]:
+        """`channel_mean` as a function of the images alone."""
+        return partial(self.channel_mean, target=target)
+
+    def channel_mean(self, images: Tensor, target: Tensor) -> Tensor:
+        """Images [M, C, H, W] to [M, H, W], at least float32; the target is an embedding [D].
 
         Raises:
             ValueError: an output that is not [M, D], or that does not depend on the images.
@@ -76,7 +82,7 @@ class InputGradient:
             embeddings = embed(self.network, images)
         if not embeddings.requires_grad:
             raise ValueError("the model's embeddings carry no gradient back to its images")
-        direction = self._direction(embeddings)
+        direction = self._direction(embeddings, target)
         if not self.float16:
             (gradient,) = torch.autograd.grad(embeddings, images, direction.to(embeddings.dtype))
             return _marked(gradient.mean(1, dtype=self.score_dtype), direction)
@@ -93,10 +99,10 @@ class InputGradient:
                 return _marked(mean / scale[:, None, None], direction)
             scale = scale / 64
 
-    def _direction(self, embeddings: Tensor) -> Tensor:
+    def _direction(self, embeddings: Tensor, target: Tensor) -> Tensor:
         """Gradient of the score at the embeddings, [M, D]."""
         leaf = embeddings.detach().to(self.score_dtype).requires_grad_()
-        (direction,) = torch.autograd.grad(self.score(leaf).sum(), leaf)
+        (direction,) = torch.autograd.grad(self.score(leaf, target).sum(), leaf)
         return direction
 
 

@@ -125,22 +125,22 @@ def similarity_maps(study: Study, network: Network, pairs: list[tuple[int, int]]
     def compute() -> dict[str, Tensor]:
         model, preprocessing = network.load()
         device = device_of(model)
-        maps = [
-            saliency_maps(
-                model,
-                preprocessing(probe.pixels([row]).to(device)),
-                distance=network.distance,
-                reference=preprocessing(probe.pixels([other]).to(device))[0],
-                noise_level=settings.noise_level,
-                samples=settings.samples,
-                percentile=settings.percentile,
-                seed=settings.seed,
-                image_ids=[probe.files[row]],
-                precision=settings.precision,
-            )
-            for row, other in pairs
-        ]
-        return {"maps": torch.cat(maps).half()}
+        images, others = (
+            preprocessing(probe.pixels(list(rows)).to(device)) for rows in zip(*pairs, strict=True)
+        )
+        maps = saliency_maps(
+            model,
+            images,
+            distance=network.distance,
+            reference=others,
+            noise_level=settings.noise_level,
+            samples=settings.samples,
+            percentile=settings.percentile,
+            seed=settings.seed,
+            image_ids=[probe.files[row] for row, _ in pairs],
+            precision=settings.precision,
+        )
+        return {"maps": maps.half().cpu()}
 
     key = content_key(study.map_keys[study.networks.index(network)], pairs)
     return load_or_compute(network.cache, "neighbor_maps", key, compute)["maps"].float()

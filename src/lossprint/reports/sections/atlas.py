@@ -1,18 +1,18 @@
-"""The images in the plane, as each loss arranges them."""
+"""The images in the plane, as each loss arranges them; the explorer opens what is pressed."""
 
 from collections.abc import Iterable
 
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.section import Section, Widget
-from lossprint.reports.sections.explorer import IMAGE_BYTES, IMAGES, image_properties
-from lossprint.reports.sheets import COLUMNS, sheets
+from lossprint.reports.sections.explorer import image_properties, is_shown
+from lossprint.reports.sheets import COLUMNS
 from lossprint.reports.style import by_family, loss_colors, readable
 
 
 def widgets(evidence: Evidence) -> Iterable[Widget]:
-    """The atlas, where there are images and their places."""
+    """The atlas, where there is an explorer and the images have places."""
     atlas, images = evidence["atlas"], evidence["probe_images"]
-    if atlas.empty or images.empty or IMAGES not in evidence.arrays:
+    if atlas.empty or not is_shown(evidence):
         return
     families = evidence.families()
     colors = loss_colors(families)
@@ -40,7 +40,7 @@ def widgets(evidence: Evidence) -> Iterable[Widget]:
             for loss in by_family(atlas["loss"], families)
         ],
     }
-    yield Widget("atlas", data, sheets({IMAGES: evidence.arrays[IMAGES]}, IMAGE_BYTES))
+    yield Widget("atlas", data)  # with the pictures of the explorer
 
 
 SECTION = Section(

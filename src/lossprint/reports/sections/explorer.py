@@ -17,11 +17,17 @@ IMAGE_BYTES, MAP_BYTES, NEIGHBOR_MAP_BYTES = 600_000, 2_000_000, 300_000
 """What the pictures may take; in the page it is a third more."""
 
 
+def is_shown(evidence: Evidence) -> bool:
+    """Whether there are images and neighbours to explore."""
+    tables = (evidence["probe_images"], evidence["neighbors"])
+    return IMAGES in evidence.arrays and not any(table.empty for table in tables)
+
+
 def widgets(evidence: Evidence) -> Iterable[Widget]:
-    """The explorer, where there are images and neighbours."""
-    images, neighbors = evidence["probe_images"], evidence["neighbors"]
-    if images.empty or neighbors.empty or IMAGES not in evidence.arrays:
+    """The explorer."""
+    if not is_shown(evidence):
         return
+    images, neighbors = evidence["probe_images"], evidence["neighbors"]
     families = evidence.families()
     losses = by_family(neighbors["loss"], families)
     position = {frame: row for row, frame in enumerate(images["frame"])}
