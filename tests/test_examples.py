@@ -19,5 +19,5 @@ def test_a_lightning_module_that_knows_nothing_of_this_package(tmp_path):
     # It was trained to tell colours, and not where the square is.
     assert table.loc["colour", "trained"] > table.loc["place", "trained"] + 2
     rows = pd.read_csv(folder / "metrics.csv")
-    measured = rows.dropna(subset="probe/map_agreement/initial")["step"]
+    measured = rows.dropna(subset="map_r/initial")["step"]
     assert list(measured) == [10, 20, 30, 36]

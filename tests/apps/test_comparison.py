@@ -17,6 +17,8 @@ from lossprint.apps.comparison import compare, run_comparison
 from lossprint.apps.comparison_inputs import intervention_set
 from lossprint.apps.selection import select_runs
 from lossprint.runs.record import RunRecord, run_folder
+from lossprint.runs.workspace import FILE
+from tests.runs.wandb_file import read_back
 from tests.small_world import overrides
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +45,7 @@ def save_run(root: Path, outputs: Path, loss: str, seed: int, *more: str) -> Run
         data_fingerprint="same",
     ).begin(config)
     save_file(build.embedder(config).state_dict(), record.weights_file)
+    record = record.with_wandb(f"cars/{loss}{seed}")
     return record.finish({"test/map_at_r": 0.2 + seed / 10, "untrained/map_at_r": 0.1}, {})
 
 
@@ -56,8 +59,8 @@ def analysis(outputs: Path, *more: str) -> dict:
     return build.plain(compose_analysis(outputs, *more))
 
 
-def run(outputs: Path, *more: str):
-    config = analysis(outputs, *more)
+def run(outputs: Path, *more: str, **changes: object):
+    config = analysis(outputs, *more) | changes
     console = Console(record=True, width=200, file=open(os.devnull, "w"))  # noqa: SIM115
     with console.file:
         report = compare(select_runs(config), config, console)
@@ -77,7 +80,8 @@ def outputs(small_world, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(outputs):
-    return run(outputs)
+    logger = {"name": "wandb", "project": "cars", "entity": None, "mode": "offline", "dir": None}
+    return run(outputs, logger=logger, workspace=True)
 
 
 def test_the_newest_sweep_becomes_a_report(made, outputs):
@@ -95,6 +99,27 @@ def test_the_newest_sweep_becomes_a_report(made, outputs):
     pairs = pd.read_parquet(report.page.parent / "tables" / "agreement.parquet")
     assert len(pairs) == 15  # two losses and the untrained control, two seeds each
     assert (report.page.parent / "figures" / "gallery_1.svg").is_file()
+
+
+def test_what_the_tracker_keeps_of_a_comparison_is_read_back(made):
+    report, text = made
+    kept = read_back(report.page.parent)
+    assert (kept.run.run_group, kept.run.job_type, list(kept.run.tags)) == ("analysis",) * 2 + ([],)
+    assert kept.config["runs"][0] == "arcface-fold0-seed0"
+    tables = {
+        key.removesuffix("._type")
+        for row in kept.history
+        for key, value in row.items()
+        if value == "table-file"
+    }
+    assert {"analysis/properties", "analysis/agreement", "analysis/embeddings"} <= tables
+    assert all(key.startswith("analysis/") for key in tables)
+    assert not {"analysis/neighbors", "analysis/atlas"} & tables
+    pictures = {key for row in kept.history for key in row if key.startswith("figures/")}
+    assert {key.split(".")[0].removeprefix("figures/") for key in pictures} == {*report.figures}
+    assert kept.summary["answer"] == report.answer
+    assert (report.page.parent / FILE).is_file()
+    assert "wandb_workspace.json: what W&B would be sent" in text.replace("\n", " ")
 
 
 def test_equal_weights_have_equal_maps_where_the_distance_does(made):

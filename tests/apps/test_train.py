@@ -25,14 +25,17 @@ from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
 from lossprint.training.callbacks.metrics_file import read_rows
 from lossprint.training.fit import Interrupted
+from tests.runs.wandb_file import read_back
 from tests.small_world import overrides
 
 ROOT = Path(__file__).parents[2]
 
 
 def composed(root: Path, *more: str):
+    given = {word.partition("=")[0] for word in more}
+    words = [word for word in overrides(root) if word.partition("=")[0] not in given]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", [*overrides(root), *more])
+        return compose("train", [*words, *more])
 
 
 def run(root: Path, *more: str):
@@ -44,7 +47,7 @@ def run(root: Path, *more: str):
 
 @pytest.fixture(scope="module")
 def finished(small_world):
-    return run(small_world)
+    return run(small_world, "logger=wandb", "logger.project=squares")
 
 
 def test_a_run_is_a_folder_that_says_everything(finished, small_world):
@@ -73,6 +76,28 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert metrics["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
     assert "map_at_r" in text
     assert str(record.folder) in text.replace("\n", "")
+
+
+def test_what_the_tracker_keeps_of_a_run_is_read_back(finished):
+    record, _ = finished
+    kept = read_back(record.sweep_folder)
+    assert record.wandb == f"squares/{kept.run.run_id}"
+    assert (kept.run.run_group, list(kept.run.tags)) == ("small", ["ranking", "triplet"])
+    assert (
+        kept.config["loss"]["criterion"]["margin"] == record.config()["loss"]["criterion"]["margin"]
+    )
+    rows = [row for row in kept.history if "train/loss" in row]
+    assert [row["step"] for row in rows] == [3, 6]
+    measured = {"nr/model", "share/car", "map_r/initial", "val/map_at_r", "lr/backbone"}
+    assert all(measured <= row.keys() for row in rows)
+    known = ("nr/", "share/", "map_r/", "val/", "train/", "lr/", "probe/saliency.", "test/gallery.")
+    junk = {key for row in kept.history for key in row if not key.startswith((*known, "_"))}
+    assert junk == {"step", "epoch"}
+    assert not any(value == "table-file" for row in kept.history for value in row.values())
+    assert kept.summary["test/map_at_r"] == record.metrics["test/map_at_r"]
+    assert {key.split("/")[0] for key in kept.summary} <= {
+        *("test", "untrained", "val", "nr", "share", "map_r", "epochs", "best_epoch"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("collapsed", [True, False])

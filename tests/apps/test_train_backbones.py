@@ -42,6 +42,6 @@ def test_it_learns_and_gives_maps(small_world, name):
         assert torch.equal(maps.amin((1, 2)), torch.zeros(IMAGES))
         assert torch.equal(maps.amax((1, 2)), torch.ones(IMAGES))
         assert (maps.std((1, 2)) > 0.01).all()
-    assert -1 <= record.metrics["probe/map_agreement/initial"] < 0.9999
+    assert -1 <= record.metrics["map_r/initial"] < 0.9999
     with Image.open(record.folder / "saliency.png") as picture:
         assert len({pixel for _, pixel in picture.convert("RGB").getcolors(1 << 24)}) > 50

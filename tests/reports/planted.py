@@ -41,7 +41,9 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             for seed in SEEDS[: 1 if family == "control" else 2]
         ]
     )
-    pairs = pd.DataFrame([_pair(runs.iloc[a], runs.iloc[b]) for a, b in combinations(range(9), 2)])
+    pairs = pd.DataFrame(
+        [_pair(runs.iloc[a], runs.iloc[b]) for a, b in combinations(range(len(runs)), 2)]
+    )
     level = np.select(
         [
             (pairs["family_a"] == "control") | (pairs["family_b"] == "control"),
@@ -86,7 +88,7 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             {**run, "epoch": epoch, "metric": metric, "value": 1 - np.exp(-epoch / (k + 2))}
             for k, run in enumerate(per_run.to_dict("records"))
             for epoch in range(6)
-            for metric in ("val/map_at_r", "probe/agreement/initial")
+            for metric in ("val/map_at_r", "map_r/initial")
         ]
     )
     tables = {
@@ -163,8 +165,8 @@ def _explored() -> dict[str, pd.DataFrame]:
     frames = pd.DataFrame(
         {
             "frame": range(IMAGES),
-            "model": ["sedan", "van", "suv"] * 4,
-            "color_hue": [0.0, 0.25, 0.5, 0.75] * 3,
+            "model": ["sedan", "van", "suv"] * (IMAGES // 3),
+            "color_hue": [0.0, 0.25, 0.5, 0.75] * (IMAGES // 4),
         }
     )
     neighbors = [
@@ -188,6 +190,14 @@ def _explored() -> dict[str, pd.DataFrame]:
             columns=["loss", "family", "frame", "neighbor"],
         ),
         "atlas": pd.DataFrame(atlas, columns=["loss", "family", "method", "frame", "x", "y"]),
+        "embeddings": pd.DataFrame(
+            [
+                [loss, family, frame, *rng.normal(size=3)]
+                for loss, family in FAMILIES.items()
+                for frame in range(IMAGES)
+            ],
+            columns=["loss", "family", "frame", "d1", "d2", "d3"],
+        ),
     }
 
 

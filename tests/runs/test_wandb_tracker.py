@@ -3,9 +3,6 @@
 import builtins
 import json
 import shutil
-import struct
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +12,6 @@ import pytest
 import wandb
 from PIL import Image
 from wandb.errors import CommError
-from wandb.proto import wandb_internal_pb2
 
 from lossprint.runs import wandb_tracker
 from lossprint.runs.loggers import (
@@ -33,6 +29,7 @@ from lossprint.runs.wandb_tracker import (
     fetch_run,
     logged_in,
 )
+from tests.runs.wandb_file import read_back
 
 CONFIG = {
     "seed": 0,
@@ -64,59 +61,6 @@ def begin(root: Path, **changes: Any) -> RunRecord:
     config = {**CONFIG, "logger": values.pop("logger", LOGGER)}
     folder = run_folder(root, "first", values["loss"], values["fold"], values["seed"])
     return RunRecord(folder=folder, **values).begin(config)
-
-
-def records_in(path: Path) -> Iterator[Any]:
-    """Parse a .wandb file: a header of 7 bytes, then LevelDB's log format around protobufs."""
-    data, position, block, whole = path.read_bytes(), 7, 32768, b""
-    assert data[:4] == b":W&B"
-    while position + 7 <= len(data):
-        if block - position % block < 7:  # too little room for a record's header: padding
-            position += block - position % block
-            continue
-        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
-        chunk = data[position + 7 : position + 7 + length]
-        position += 7 + length
-        whole = chunk if kind in (1, 2) else whole + chunk  # 1 full, 2 first, 3 middle, 4 last
-        if kind in (1, 4):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(whole)
-            yield record
-
-
-def items(entries: Any) -> dict[str, Any]:
-    return {
-        ".".join(entry.nested_key) or entry.key: json.loads(entry.value_json) for entry in entries
-    }
-
-
-def read_back(folder: Path, number: str = "*") -> SimpleNamespace:
-    """Read what an offline run holds, once W&B's own process has written all of it."""
-    deadline = time.monotonic() + 30
-    while (found := parse(folder, number)).exit_code is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return found
-
-
-def parse(folder: Path, number: str) -> SimpleNamespace:
-    (path,) = folder.glob(f"wandb/offline-run-*/run-{number}.wandb")
-    found = SimpleNamespace(
-        config={}, history=[], summary={}, artifacts=[], run=None, exit_code=None
-    )
-    for record in records_in(path):
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            found.run = record.run
-            found.config |= items(record.run.config.update)
-        elif kind == "history":
-            found.history.append(items(record.history.item))
-        elif kind == "summary":
-            found.summary |= items(record.summary.update)
-        elif kind == "artifact":
-            found.artifacts.append(record.artifact)
-        elif kind == "exit":
-            found.exit_code = record.exit.exit_code
-    return found
 
 
 def test_offline_file_holds_config_history_and_summary(
@@ -411,8 +355,8 @@ def test_runs_without_files_cannot_be_fetched(tmp_path: Path) -> None:
 
 def test_figures_are_added_to_a_finished_run() -> None:
     api = FakeApi({"a/b/c": []})
-    add_to_summary("a/b/c", {"probe/nr_precision/model": 3.0}, api=api)
-    assert api.summaries["a/b/c"] == {"probe/nr_precision/model": 3.0}
+    add_to_summary("a/b/c", {"nr/model": 3.0}, api=api)
+    assert api.summaries["a/b/c"] == {"nr/model": 3.0}
 
 
 class FakeRun:
@@ -484,10 +428,26 @@ def test_analysis_runs_are_of_their_own_type(
         tags=("analysis",),
         config={},
     )
+    pictures = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     with open_tracker(LOGGER, run) as tracker:
         tracker.log_table("retrieval", pd.DataFrame({"loss": ["triplet"]}, index=[7]))
+        tracker.log_embeddings(
+            "embeddings",
+            pd.DataFrame({"d1": [0, 1, 2], "d2": [3.0, 4.0, 5.0]}),
+            pd.DataFrame({"loss": "triplet", "frame": [7, 8, 7]}),
+            [pictures[0], pictures[1], pictures[0]],
+        )
     found = read_back(tmp_path / "analysis")
     (kept,) = (tmp_path / "analysis" / "wandb").glob("offline-run-*")
     assert capsys.readouterr().out == f"W&B offline; to upload: wandb sync {kept}\n"
     assert found.run.job_type == "analysis"
     assert any(row.get("retrieval._type") == "table-file" for row in found.history)
+    (table,) = kept.glob("files/media/table/embeddings_*.table.json")
+    points = json.loads(table.read_text())
+    assert points["columns"] == ["picture", "loss", "frame", "d1", "d2"]
+    assert [row[1:] for row in points["data"]] == [
+        ["triplet", 7, 0.0, 3.0], ["triplet", 8, 1.0, 4.0], ["triplet", 7, 2.0, 5.0],
+    ]  # fmt: skip
+    (kept_by_name,) = (x for x in found.artifacts if x.name.endswith("embeddings"))
+    files = [entry.path for entry in kept_by_name.manifest.contents]
+    assert sum(path.endswith(".jpg") for path in files) == 2  # each picture once

@@ -106,3 +106,13 @@ def test_every_image_has_a_place_under_every_loss(study):
     expected = pdist(u[:, :2] * s[:2])
     np.testing.assert_allclose(pdist(places) / expected, pdist(places)[0] / expected[0])
     assert np.isfinite(table[["x", "y"]].to_numpy()).all()
+
+
+def test_what_a_projector_gets_keeps_every_distance_where_no_direction_is_left_out(study):
+    table = study.table("embeddings")
+    assert list(table.columns[3:]) == [f"d{k}" for k in range(1, table.shape[1] - 2)]
+    for loss, embedding in loss_embeddings(study.networks, study.embeddings).items():
+        own = table[table["loss"] == loss]
+        assert own["frame"].tolist() == study.probe.properties.index.tolist()
+        ratio = pdist(own.iloc[:, 3:].to_numpy()) / pdist(embedding.numpy())
+        np.testing.assert_allclose(ratio, ratio[0], rtol=1e-2)  # to four digits

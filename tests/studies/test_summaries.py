@@ -98,13 +98,12 @@ def test_retrieval_and_curves_are_read_from_the_runs(tmp_path):
     assert curves_table([network]).empty
     run = RunRecord(tmp_path, "triplet", "ranking", "lp", 0, 0, "same")
     run.metrics_file.write_text(
-        "epoch,step,lr/embedder,probe/agreement/initial,val/map_at_r\n"
-        "0,3,0.1,,0.2\n1,6,0.1,0.9,0.25\n"
+        "epoch,step,lr/embedder,map_r/initial,val/map_at_r\n0,3,0.1,,0.2\n1,6,0.1,0.9,0.25\n"
     )
     curves = curves_table([dataclasses.replace(network, run=run)])
     assert curves.query("metric == 'val/map_at_r'")["value"].tolist() == [0.2, 0.25]
-    assert curves.query("metric == 'probe/agreement/initial'")["epoch"].tolist() == [1]
-    assert set(curves["metric"]) == {"val/map_at_r", "probe/agreement/initial"}
+    assert curves.query("metric == 'map_r/initial'")["epoch"].tolist() == [1]
+    assert set(curves["metric"]) == {"val/map_at_r", "map_r/initial"}
 
 
 @pytest.mark.parametrize(

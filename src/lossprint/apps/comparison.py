@@ -14,7 +14,7 @@ from lossprint.apps.comparison_inputs import comparison_inputs
 from lossprint.apps.errors import command
 from lossprint.apps.evidence import EVIDENCE, PieceOfEvidence
 from lossprint.apps.methods import parameters
-from lossprint.apps.report_tracking import track_report
+from lossprint.apps.report_tracking import compared, is_online, make_workspace, track_report
 from lossprint.apps.selection import FILTERS, comparison_name, select_runs
 from lossprint.apps.terminal import progress_bar, show_report
 from lossprint.apps.trust import check_trusted
@@ -24,13 +24,14 @@ from lossprint.reports.report import Report, write_report
 from lossprint.runs.loggers import open_tracker
 from lossprint.runs.record import RunRecord, check_plain_name, check_writable
 from lossprint.runs.tracker import TrackedRun
+from lossprint.runs.workspace import check_workspace
 from lossprint.studies.analysis import analyse
 from lossprint.studies.settings import StudySettings
 from lossprint.training.checks import check_keys
 
 KEYS = (
     *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
-    *("models", "trust"),
+    *("models", "trust", "workspace"),
 )
 
 
@@ -47,6 +48,8 @@ def run_comparison(config: DictConfig, *, shared: Path | None = None) -> None:
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
         StudySettings.from_config(settings["study"])  # wrong ones are named before models are read
+        if settings["workspace"]:
+            check_workspace(settings["logger"]["name"])
         compare(select_runs(settings), settings, console, shared=shared)
 
 
@@ -62,7 +65,8 @@ def compare(
 
     Args:
         records: finished or not; those that cannot be used are named in the report.
-        config: `study`, `logger`, `untrained`, `allow_mixed`, `trust`, `name` and `output_root`.
+        config: `study`, `logger`, `untrained`, `allow_mixed`, `trust`, `name` and `output_root`;
+            `workspace` may be there.
         console: progress, the losses, the leading findings and the paths are printed to it.
         evidence: what is computed and shown.
         shared: folder of the tracker's files beside those of the runs, see `TrackedRun`.
@@ -85,6 +89,8 @@ def compare(
         console.print(f"[yellow]left out:[/] {escape(text)}", soft_wrap=True)
     for warning in inputs.warnings:
         console.print(f"[yellow]note:[/] {escape(warning)}", soft_wrap=True)
+    if config.get("workspace") and not any(run.wandb for run in inputs.runs):
+        raise ValueError("workspace=true shows runs of W&B, but none of these was trained with it")
     runs, sections = inputs.runs, [piece.section for piece in evidence]
     name = config["name"] or comparison_name(runs)
     check_plain_name("name", name)
@@ -126,6 +132,9 @@ def compare(
             methods=parameters(analysis.networks, inputs.probe, settings, inputs.warnings),
         )
         track_report(tracker, report, found, sections, analysis.networks)
+        if config.get("workspace"):
+            shown = compared(tracker, report, found, config["logger"], [x.sweep for x in runs])
+            make_workspace(shown, folder, console, online=is_online(tracker.path))
     show_report(report, found, console)
     console.print(f"took      {time.perf_counter() - started:.0f} s")
     return report

@@ -57,7 +57,7 @@ from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick
 from lossprint.training.module import MetricLearning
 from lossprint.training.processes import is_first_process
 
-PROPERTY = "probe/nr_precision/"
+PROPERTY = "nr/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
 STATES_KEPT = 5 * 3
 """A run's weights and four checkpoints, each of weights and two states of an optimizer, rounded up:
@@ -396,7 +396,7 @@ def show_result(record: RunRecord, console: Console) -> None:
     rows = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
     _show_table("unseen classes", rows, metrics, console, title=record.name)
     properties = [key.removeprefix(PROPERTY) for key in metrics if key.startswith(PROPERTY)]
-    rows = [(p, f"untrained/nr_precision/{p}", PROPERTY + p) for p in properties]
+    rows = [(p, f"untrained/nr/{p}", PROPERTY + p) for p in properties]
     rows.sort(key=lambda row: -metrics[row[2]])
     if rows:
         _show_table("clusters by (NR-Prec)", rows, metrics, console)

@@ -1,6 +1,6 @@
 """What a piece of evidence puts into a report: see CONTRIBUTING.md."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,6 +124,7 @@ class Section:
         columns: of the list of losses.
         metrics: what the tracker keeps of the analysis, by key.
         run_metrics: what the tracker adds to a training run, by key; handed the run's name.
+        untracked: tables that the tracker does not get, because only the page reads them.
         methods: paragraphs for the end of the page, by heading.
     """
 
@@ -136,4 +137,5 @@ class Section:
     columns: Callable[[Evidence], Iterable[Column]] = _nothing
     metrics: Callable[[Evidence], Mapping[str, float]] = _no_metrics
     run_metrics: Callable[[Evidence, str], Mapping[str, float]] = _no_run_metrics
+    untracked: Sequence[str] = ()
     methods: Mapping[str, str] = field(default_factory=dict)

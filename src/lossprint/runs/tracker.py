@@ -32,6 +32,15 @@ class Tracker:
     def log_table(self, key: str, table: pd.DataFrame) -> None:
         """Take a table."""
 
+    def log_embeddings(
+        self,
+        key: str,
+        vectors: pd.DataFrame,
+        about: pd.DataFrame,
+        pictures: Sequence[Image.Image],
+    ) -> None:
+        """Take points for a projector: floats [N, D], what is known of each, and its picture."""
+
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
         """Take files by their names in an artifact.
 

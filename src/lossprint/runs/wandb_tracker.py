@@ -99,6 +99,25 @@ class WandbTracker(Tracker):
             columns = table.reset_index(drop=True)
             self.run.log({key: wandb.Table(dataframe=columns)}, commit=False)
 
+    def log_embeddings(
+        self,
+        key: str,
+        vectors: pd.DataFrame,
+        about: pd.DataFrame,
+        pictures: Sequence[Image.Image],
+    ) -> None:
+        with self.going_on():
+            shown = {id(x): wandb.Image(x, file_type="jpg") for x in pictures}  # each once
+            rows = zip(about.to_numpy().tolist(), vectors.to_numpy(float).tolist(), strict=True)
+            table = wandb.Table(
+                columns=["picture", *about.columns, *vectors.columns],
+                data=[
+                    [shown[id(picture)], *known, *vector]
+                    for picture, (known, vector) in zip(pictures, rows, strict=True)
+                ],
+            )
+            self.run.log({key: table}, commit=False)
+
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
         with self.going_on():
             artifact = wandb.Artifact(name, type=kind)

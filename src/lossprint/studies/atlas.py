@@ -1,4 +1,4 @@
-"""Embeddings in the plane, the losses turned onto each other."""
+"""Embeddings in few directions, the losses turned onto each other."""
 
 from collections.abc import Mapping
 
@@ -16,14 +16,26 @@ METHODS = ("PCA", "t-SNE")
 PERPLEXITY = 30.0
 FEWEST = 5
 """Images below which there is nothing to draw."""
+DIRECTIONS = 32
+"""Of an embedding that a tracker's projector gets, at most."""
 
-TABLES: Tables = {"atlas": ("loss", "family", "method", "frame", "x", "y")}
+TABLES: Tables = {
+    "atlas": ("loss", "family", "method", "frame", "x", "y"),
+    # With columns d1, d2, …: principal directions, of all runs of a loss.
+    "embeddings": ("loss", "family", "frame"),
+}
 
 
 def compute(study: Study) -> Results:
-    """Place the images that the page carries, by each method under each loss."""
+    """Place the images that the page carries under each loss."""
     frames = study.probe.properties.index[:IMAGES]
     families = {network.loss: network.family for network in study.networks}
+    if len(frames) < FEWEST:
+        return {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
+    embeddings = {
+        loss: embedding[: len(frames)].numpy()
+        for loss, embedding in loss_embeddings(study.networks, study.embeddings).items()
+    }
     found = [
         pd.DataFrame(
             {
@@ -36,15 +48,24 @@ def compute(study: Study) -> Results:
             }
         )
         for method in METHODS
-        if len(frames) >= FEWEST
         for loss, points in aligned(
-            {
-                loss: in_the_plane(embedding[: len(frames)].numpy(), method, study.settings.seed)
-                for loss, embedding in loss_embeddings(study.networks, study.embeddings).items()
-            }
+            {x: in_the_plane(e, method, study.settings.seed) for x, e in embeddings.items()}
         ).items()
     ]
-    return {"atlas": pd.concat(found) if found else pd.DataFrame(columns=list(TABLES["atlas"]))}
+    directions = min(DIRECTIONS, len(frames), *(e.shape[1] for e in embeddings.values()))
+    axes = [f"d{number}" for number in range(1, directions + 1)]
+    spread = [
+        pd.DataFrame(points.round(4), columns=axes).assign(
+            loss=loss, family=families[loss], frame=frames
+        )
+        for loss, points in aligned(
+            {x: PCA(directions, svd_solver="full").fit_transform(e) for x, e in embeddings.items()}
+        ).items()
+    ]
+    return {
+        "atlas": pd.concat(found),
+        "embeddings": pd.concat(spread)[[*TABLES["embeddings"], *axes]],
+    }
 
 
 def in_the_plane(embedding: np.ndarray, method: str, seed: int) -> np.ndarray:
@@ -58,7 +79,7 @@ def in_the_plane(embedding: np.ndarray, method: str, seed: int) -> np.ndarray:
 
 
 def aligned(points: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Turn, mirror and scale every [N, 2] onto the first (orthogonal Procrustes).
+    """Turn, mirror and scale every [N, K] onto the first (orthogonal Procrustes).
 
     Each is centred and has a mean squared distance of 1 from its centre; one whose points all
     fall together stays at 0.

@@ -13,6 +13,8 @@ from lossprint.studies.study import Results, Study, Tables
 log = logging.getLogger(__name__)
 
 METRICS = ("val/map_at_r", "val/precision_at_1", "train/loss")
+PROBED = ("nr/", "share/", "map_r/", "probe/")
+"""What keys of the probe set's metrics begin with; the last one as earlier versions did."""
 
 TABLES: Tables = {"curves": (*RUN, "epoch", "metric", "value")}
 
@@ -36,7 +38,7 @@ def curves_table(networks: Sequence[Network]) -> pd.DataFrame:
         except ValueError as error:
             log.warning("%s; the curves of %s are left out", error, network.name)
             continue
-        chosen = [name for name in wide.columns if name in METRICS or name.startswith("probe/")]
+        chosen = [name for name in wide.columns if name in METRICS or name.startswith(PROBED)]
         if "epoch" not in wide.columns or not chosen:
             continue
         tidy = wide.melt("epoch", chosen, "metric", "value").dropna(subset=["value"])

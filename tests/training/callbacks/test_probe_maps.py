@@ -102,14 +102,14 @@ def test_a_training_logs_metrics_pictures_and_keeps_its_maps(probe: ProbeSet, tm
     between = {name: float(value) for name, value in trainer.callback_metrics.items()}
     (metrics,) = trainer.test(module, loader(), verbose=False)
 
-    assert metrics["untrained/area_share/car"] == pytest.approx(0.25)
-    for moment in ("probe", "untrained"):
+    assert metrics["untrained/area/car"] == pytest.approx(0.25)
+    for key in ("share", "untrained/share"):
         names = ("car", "background", "shadow")
-        shares = [metrics[f"{moment}/saliency_share/{name}"] for name in names]
+        shares = [metrics[f"{key}/{name}"] for name in names]
         assert sum(shares) == pytest.approx(1)
         assert 0 < shares[0] < 1
-    assert -1 <= metrics["probe/map_agreement/initial"] < 0.999
-    assert -1 <= between["probe/map_agreement/initial"] < 1
+    assert -1 <= metrics["map_r/initial"] < 0.999
+    assert -1 <= between["map_r/initial"] < 1
     assert tracker.epochs == [0, 1, 2]
     names = ["epoch0000-step000002.png", "epoch0001-step000004.png"]
     assert sorted(path.name for path in (tmp_path / "saliency").iterdir()) == names
@@ -128,7 +128,7 @@ def test_a_training_logs_metrics_pictures_and_keeps_its_maps(probe: ProbeSet, tm
 def test_weights_that_do_not_change_agree_with_themselves(probe: ProbeSet, tmp_path: Path):
     trainer = trainer_of(maps_of(probe, images=3, folder=tmp_path))
     trainer.fit(Learner(lr=0.0), loader(), loader())
-    value = float(trainer.callback_metrics["probe/map_agreement/initial"])
+    value = float(trainer.callback_metrics["map_r/initial"])
     assert value == pytest.approx(1, abs=1e-4)  # kept maps are of half precision
 
 
@@ -143,13 +143,13 @@ def test_the_loggers_and_the_folder_are_the_trainers(probe: ProbeSet, tmp_path: 
     assert (folder / "saliency.png").is_file()
     board = EventAccumulator(str(folder))
     board.Reload()
-    curve = board.Scalars("probe/map_agreement/initial")
+    curve = board.Scalars("map_r/initial")
     assert [event.step for event in curve] == [1, 2, 3, 4, 4]  # the last of all images
     picture = board.Images("probe/saliency")[-1]
     with Image.open(folder / "saliency.png") as strip:
         assert (picture.width, picture.height) == strip.size
     rows = (Path(loggers[1].log_dir) / "metrics.csv").read_text()
-    assert "probe/saliency_share/car" in rows
+    assert "share/car" in rows
 
 
 def test_looks_are_counted_in_validations_or_steps(probe: ProbeSet, tmp_path: Path):
@@ -175,7 +175,7 @@ def test_a_continued_training_compares_with_the_weights_it_began_from(
     first.save_checkpoint(tmp_path / "cut.ckpt")
     again = trainer_of(maps_of(probe, folder=tmp_path / "again"), max_epochs=3)
     again.fit(Learner(), loader(), loader(), ckpt_path=tmp_path / "cut.ckpt", weights_only=True)
-    key = "probe/map_agreement/initial"
+    key = "map_r/initial"
     assert again.callback_metrics[key] == straight.callback_metrics[key] < 0.999
 
     for file in (tmp_path / "first" / "analysis").iterdir():

@@ -22,7 +22,6 @@ from lossprint.probing import (
     probe_properties,
     weights_file_key,
 )
-from lossprint.runs.tracker import Tracker
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
 from lossprint.training.callbacks.probe_properties import ProbeProperties
 from lossprint.training.checkpoints import Checkpoints
@@ -32,14 +31,6 @@ from lossprint.training.module import MetricLearning
 from lossprint.training.optimizers import constant
 
 IMAGES = 30
-
-
-class Tables(Tracker):
-    def __init__(self) -> None:
-        self.tables: dict[str, pd.DataFrame] = {}
-
-    def log_table(self, key: str, table: pd.DataFrame) -> None:
-        self.tables[key] = table
 
 
 class Batches(pl.LightningDataModule):
@@ -92,14 +83,14 @@ def measuring(probe: ProbeSet, folder: Path, **options) -> ProbeProperties:
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_curves_table_and_embeddings(probe, tmp_path):
-    path, tracker = tmp_path / "metrics.csv", Tables()
-    callback = measuring(probe, tmp_path, every_n_validations=2, images=20, tracker=tracker)
+    path = tmp_path / "metrics.csv"
+    callback = measuring(probe, tmp_path, every_n_validations=2, images=20)
     module, metrics = trained(tmp_path, [callback, EpochMetrics(path)])
 
     rows = {row["epoch"]: row for row in read_rows(path)}
-    measured = [epoch for epoch, row in rows.items() if "probe/nr_precision/shade" in row]
+    measured = [epoch for epoch, row in rows.items() if "nr/shade" in row]
     assert measured == [1, 3]
-    assert "probe/nr_precision/chance" in rows[1]
+    assert "nr/chance" in rows[1]
 
     # What a study asks of the finished run is kept.
     key = weights_file_key(tmp_path / "weights.safetensors")
@@ -112,8 +103,8 @@ def test_curves_table_and_embeddings(probe, tmp_path):
     expected = normalized_r_precision(embeddings, properties)
     assert kept == expected
     for name, value in expected.items():
-        assert metrics[f"probe/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
-    assert metrics["probe/nr_precision/shade"] > metrics["probe/nr_precision/chance"] + 2
+        assert metrics[f"nr/{name}"] == pytest.approx(value, rel=1e-6)
+    assert metrics["nr/shade"] > metrics["nr/chance"] + 2
 
     table = pd.read_csv(tmp_path / "probe_properties.csv")
     assert list(table.columns) == ["property", "untrained", "trained"]
@@ -124,8 +115,7 @@ def test_curves_table_and_embeddings(probe, tmp_path):
     untrained = normalized_r_precision(initial, properties)
     np.testing.assert_allclose(table["untrained"], list(untrained.values()))
     for name, value in untrained.items():
-        assert metrics[f"untrained/nr_precision/{name}"] == pytest.approx(value, rel=1e-6)
-    pd.testing.assert_frame_equal(tracker.tables["probe/nr_precision"], table)
+        assert metrics[f"untrained/nr/{name}"] == pytest.approx(value, rel=1e-6)
     assert not list((tmp_path / "analysis").glob("*.parts"))
 
 

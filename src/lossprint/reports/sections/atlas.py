@@ -47,6 +47,7 @@ SECTION = Section(
     "atlas",
     "Atlas of embeddings",
     widgets=widgets,
+    untracked=("atlas", "embeddings"),  # the latter goes to its projector, with pictures
     methods={
         "Atlas": "PCA and t-SNE (scikit-learn) of the embeddings of all runs of a loss side by "
         "side; turned, mirrored and scaled onto the first loss (orthogonal Procrustes). Distances "

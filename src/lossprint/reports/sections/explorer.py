@@ -115,6 +115,7 @@ SECTION = Section(
     "explorer",
     "Any image under every loss",
     widgets=widgets,
+    untracked=("probe_images", "neighbors", "neighbor_maps"),
     methods={
         "Neighbours": "Cosine similarity of embeddings, averaged over the runs of a loss, among "
         "the images shown. Why two images are near: the same saliency maps, of the distance to "

@@ -155,7 +155,7 @@ def run_metrics(evidence: Evidence, run: str) -> dict[str, float]:
     """The run's normalized R-Precision of every property."""
     table = evidence["properties"]
     own = table if table.empty else table[table["run"] == run]
-    return {f"nr_precision/{row['property']}": float(row["value"]) for _, row in own.iterrows()}
+    return {f"nr/{row['property']}": float(row["value"]) for _, row in own.iterrows()}
 
 
 SECTION = Section(

@@ -36,10 +36,10 @@ from lossprint.training.map_strip import map_strip
 class ProbeMaps(ProbeCallback):
     """Makes saliency maps of probe images, now and then in a fit and of the final weights.
 
-    Logs `probe/map_agreement/initial`, the correlation with the maps of the weights that the fit
-    started from, `probe/map_agreement/reference` where a reference run is named, and where the
-    probe set has masks `probe/saliency_share/<region>`, with the final ones
-    `untrained/saliency_share/<region>` and `untrained/area_share/<region>`, the share of pixels,
+    Logs `map_r/initial`, the correlation with the maps of the weights that the fit
+    started from, `map_r/reference` where a reference run is named, and where the
+    probe set has masks `share/<region>`, with the final ones
+    `untrained/share/<region>` and `untrained/area/<region>`, the share of pixels,
     which is chance. Correlations are averaged over images through Fisher's z.
 
     A strip of images, maps and overlays lies in `saliency/epoch<n>-step<n>.png` of the folder, the
@@ -100,25 +100,25 @@ class ProbeMaps(ProbeCallback):
         maps = self._kept(network)
         self._draw(maps, Path("saliency.png"), trainer)
         areas = area_shares(self.probe, len(maps))
-        chance = {f"untrained/area_share/{name}": value for name, value in areas.items()}
-        first = {} if self._first is None else self._shares("untrained", self._first)
+        chance = {f"untrained/area/{name}": value for name, value in areas.items()}
+        first = {} if self._first is None else self._shares("untrained/share", self._first)
         return self._metrics(maps) | first | chance
 
     def _kept(self, network: Network) -> Tensor:
         return read_maps(probe_maps(network, self.probe, self.settings), self.rows)
 
     def _metrics(self, maps: Tensor) -> dict[str, float]:
-        metrics = self._shares("probe", maps)
+        metrics = self._shares("share", maps)
         for name, other in (("initial", self._first), ("reference", self._reference)):
             if other is not None:
                 pair = torch.stack([maps, other[: len(maps)]])
                 correlation = map_agreement(pair).correlation[0, 1]
-                metrics[f"probe/map_agreement/{name}"] = float(fisher_mean(correlation))
+                metrics[f"map_r/{name}"] = float(fisher_mean(correlation))
         return metrics
 
     def _shares(self, prefix: str, maps: Tensor) -> dict[str, float]:
         shares = saliency_shares(maps, self.probe)
-        return {f"{prefix}/saliency_share/{name}": value for name, value in shares.items()}
+        return {f"{prefix}/{name}": value for name, value in shares.items()}
 
     def _draw(self, maps: Tensor, name: Path, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero:

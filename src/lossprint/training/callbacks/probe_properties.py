@@ -27,8 +27,8 @@ TABLE = "probe_properties.csv"
 class ProbeProperties(ProbeCallback):
     """Measures the probe set's NR-Prec per property, now and then in a fit and with final weights.
 
-    Logs `probe/nr_precision/<property>`, and with the final weights also
-    `untrained/nr_precision/<property>`, of the weights that the fit started from. The table
+    Logs `nr/<property>`, and with the final weights also
+    `untrained/nr/<property>`, of the weights that the fit started from. The table
     `probe_properties.csv` (property, untrained, trained) lies in the folder. Final embeddings and
     values are kept where any later analysis looks.
 
@@ -70,7 +70,7 @@ class ProbeProperties(ProbeCallback):
             embeddings = make_embeddings(
                 *network.load(), self.probe, self.images, progress, batch_size=self.batch_size
             )
-        return _named("probe", make_properties(embeddings, self.probe, self.settings))
+        return _named("nr", make_properties(embeddings, self.probe, self.settings))
 
     def look_last(self, network: LoadedNetwork, trainer: pl.Trainer) -> dict[str, float]:
         trained = self._kept(network, trainer)
@@ -80,8 +80,7 @@ class ProbeProperties(ProbeCallback):
             table = table.rename_axis("property").reset_index()
             with whole_file(self.folder / TABLE) as temporary:
                 table.to_csv(temporary, index=False)
-            self.tracker.log_table("probe/nr_precision", table)
-        return _named("probe", trained) | _named("untrained", self._untrained)
+        return _named("nr", trained) | _named("untrained/nr", self._untrained)
 
     def _kept(self, network: Network, trainer: pl.Trainer) -> dict[str, float]:
         with shown_images(trainer) as progress:
@@ -91,4 +90,4 @@ class ProbeProperties(ProbeCallback):
 
 
 def _named(prefix: str, values: dict[str, float]) -> dict[str, float]:
-    return {f"{prefix}/nr_precision/{name}": value for name, value in values.items()}
+    return {f"{prefix}/{name}": value for name, value in values.items()}
