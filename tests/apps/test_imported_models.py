@@ -91,6 +91,7 @@ def test_the_study_is_repeated_on_its_fourteen_losses(small_world, tmp_path):
         *probe_words(small_world, "reality_check"),
         f"models.root={tmp_path}/models",
         f"models.weights={trunk}",
+        *("study.ladder_images=0", "study.neighbor_maps=0"),  # which other tests look at
     ]
     report, text = run(tmp_path, *words)
     tables = report.page.parent / "tables"

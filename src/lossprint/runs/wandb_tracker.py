@@ -157,9 +157,10 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
     """Open a W&B run and close it whatever happens, with exit code 1 after an exception.
 
     Offline no connection is opened, and the run is kept in the logger's `dir`, else in the folder
-    that its group shares, else in its own; in the last case one line tells how to upload it. If
-    the server cannot be reached the run is kept offline. Source code, console output and the
-    machine's description are not sent; a running online run sends the usage of the processors.
+    that its group shares, else in its own; in the last case two lines tell how to look at it and to
+    upload it. If the server cannot be reached the run is kept offline. Source code, console output
+    and the machine's description are not sent; a running online run sends the usage of the
+    processors.
 
     Args, raises: as those of `lossprint.runs.loggers.open_tracker`.
     """
@@ -207,10 +208,8 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         with tracker.going_on():
             run.finish(exit_code=exit_code)
         if not online and tracked.shared is None:
-            upload = offline_hints([Path(run.dir).parent])["upload"]
-            get_console().print(
-                f"W&B offline; to upload: {upload}", soft_wrap=True, highlight=False
-            )
+            for purpose, command in offline_hints([Path(run.dir).parent]).items():
+                get_console().print(f"W&B, {purpose} {command}", soft_wrap=True, highlight=False)
 
 
 def _begin(arguments: dict[str, Any], settings: wandb.Settings, mode: str) -> wandb.Run:
