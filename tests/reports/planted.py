@@ -118,6 +118,12 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             collapsed=False,
         ),
         "stages": stages(embedding=0.7),
+        "region_effects": interventions.loc[
+            (interventions["property"] != "model")
+            & (interventions["reference"] == "unrelated scenes"),
+            ["loss", "family", "property"],
+        ].assign(region="car", share=0.4, displacement=0.3),
+        "region_correlations": region_correlations(p=0.01),
         "explainers": explainers(smoothgrad=0.01, grad_cam=0.01),
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
@@ -230,6 +236,14 @@ def contrast(**changes: object) -> dict[str, object]:
         **changes,
     }
     return {"p_adjusted": row["p"], **row}
+
+
+def region_correlations(**p: float) -> pd.DataFrame:
+    """Of one property, and of all."""
+    columns = ["property", "units", "correlation", "p", "smallest_p"]
+    return pd.DataFrame(
+        [["color_hue", 6, 0.8, np.nan, np.nan], ["all", 6, 0.8, p["p"], 1 / 720]], columns=columns
+    )
 
 
 def explainers(**p: float) -> pd.DataFrame:

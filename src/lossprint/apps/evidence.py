@@ -40,6 +40,7 @@ EVIDENCE = tuple(
         "galleries",
         "property_clustering",
         "interventions",
+        "region_effects",
         "embedding_similarity",
         "embedding_geometry",
         "stages",

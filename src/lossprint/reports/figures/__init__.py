@@ -12,6 +12,7 @@ from lossprint.reports.figures.heatmaps import (
 )
 from lossprint.reports.figures.ladder import ladder
 from lossprint.reports.figures.loss_map import classical_mds, loss_map
+from lossprint.reports.figures.region_effects import region_effects
 from lossprint.reports.figures.saving import save_figure, web_picture
 from lossprint.reports.figures.stages import stage_curves
 
@@ -25,6 +26,7 @@ __all__ = [
     "pair_distributions",
     "pairs_by_family",
     "property_heatmap",
+    "region_effects",
     "region_shares",
     "save_figure",
     "stage_curves",
