@@ -52,6 +52,7 @@ def test_differences_name_each_setting() -> None:
     assert differences(old, old) == []
     assert differences({"a": (1, 2)}, {"a": [1.0, 2.0]}) == []
     assert differences({"a": None}, {}) == []
+    assert differences({}, {"a": {}, "b": {"c": [], "d": None}}) == []
     assert differences({"a": None}, {"a": 0}) == ["a: (not set) → 0"]
 
 

@@ -334,6 +334,7 @@ def _train(
                 preprocessing=build.preprocessing(config),
                 distance=spec.distance,
                 folder=record.folder,
+                initial_folder=None if spec.criterion is None else record.untrained_folder,
                 tracker=tracker,
             ),
             EpochMetrics(

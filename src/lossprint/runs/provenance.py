@@ -112,7 +112,7 @@ def differences(
 
     Returns:
         One line per setting, e.g. "loss.criterion.margin: 0.2 → 0.1", sorted; empty if none. A
-        setting that is null is one that is not set.
+        setting that is null or empty is one that is not set, as in runs of before there was one.
 
     Example:
         >>> differences({"seed": 0, "model": {"name": "a"}}, {"seed": 0, "model": {"name": "b"}})
@@ -131,15 +131,15 @@ def differences(
 
 
 def flattened(config: Mapping[str, Any], ignore: Collection[str], path: str = "") -> dict[str, Any]:
-    """Settings by their dotted names; null is not set, and what is ignored is left out."""
+    """Settings by dotted names; null and empty are not set, and what is ignored is left out."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         name = f"{path}{key}"
         if name in ignore or key in ignore:
             continue
-        if value is None:
+        if value is None or value in ({}, [], ()):
             continue
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat.update(flattened(value, ignore, f"{name}."))
         else:
             # a tuple and a list are the same setting

@@ -120,6 +120,11 @@ class RunRecord:
     def analysis_folder(self) -> Path:
         return self.folder / "analysis"
 
+    @property
+    def untrained_folder(self) -> Path:
+        """Of what is kept of the network it began from, which runs of its sweep and seed share."""
+        return self.folder.parent.parent / ".untrained" / f"seed{self.seed}"
+
     def config(self) -> dict[str, Any]:
         """Read the resolved configuration the run was started with.
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.probing import KeptNetwork, MapSettings, probe_maps, weights_file_key
+from lossprint.probing import maps as probing_maps
 from lossprint.runs.tracker import Tracker
 from lossprint.training.callbacks.probe_maps import ProbeMaps
 from lossprint.training.fit import save_weights
@@ -237,3 +238,28 @@ def test_the_strip_shows_image_map_and_overlay() -> None:
 def test_a_strip_of_maps_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"need maps \[1, 8, 8\], not \[1, 4, 4\]"):
         map_strip(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 4, 4))
+
+
+def test_fits_that_start_alike_share_what_is_kept_of_their_start(
+    probe: ProbeSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = []
+    make = probing_maps.make_maps
+    monkeypatch.setattr(
+        probing_maps, "make_maps", lambda *args, **more: made.append(1) or make(*args, **more)
+    )
+    agreement = []
+    for run in ("first", "second"):
+        callback = maps_of(
+            probe, folder=tmp_path / run, initial_folder=tmp_path / "start", final="test",
+            every_n_validations=None,
+        )  # fmt: skip
+        module, trainer = Learner(), trainer_of(callback)
+        trainer.test(module, loader(), verbose=False)  # of the initial weights
+        trainer.fit(module, loader(), loader())
+        (metrics,) = trainer.test(module, loader(), verbose=False)
+        agreement.append(metrics["map_r/initial"])
+        assert len(list((tmp_path / run / "analysis").glob("maps-*"))) == 1
+    assert len(list((tmp_path / "start").glob("maps-*"))) == 1
+    assert len(made) == 3  # the start once, and what each of both ends with
+    assert agreement[0] == agreement[1] < 0.999

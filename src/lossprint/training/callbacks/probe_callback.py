@@ -35,6 +35,7 @@ class Where(TypedDict, total=False):
     embedder: Callable[[Any], nn.Module] | None
     distance: str
     folder: Path | str | None
+    initial_folder: Path | str | None
     tracker: Tracker | None
     every_n_validations: int | None
     every_n_steps: int | None
@@ -45,7 +46,7 @@ class ProbeCallback(pl.Callback):
     """Looks at a probe set with the embedder of any LightningModule.
 
     It looks at the initial weights when a fit starts, now and then during it, and at the final
-    weights; what it computes of initial and final weights is kept in `folder`/analysis by content.
+    weights; what it computes of initial and final weights is kept by content.
 
     Args:
         probe: the images and what is known of them.
@@ -53,7 +54,9 @@ class ProbeCallback(pl.Callback):
         embedder: gives the part of the module that makes embeddings [N, D] of images; by default
             the module's attribute `embedder`.
         distance: in which embeddings are compared: lp, lp_squared, cosine, dot or snr.
-        folder: of pictures, tables and kept results; by default the trainer's.
+        folder: of pictures and tables, and in `analysis` of kept results; by default the trainer's.
+        initial_folder: keeps the results of initial weights, which several fits may share; by
+            default they are with the others.
         tracker: takes pictures and tables besides the folder; by default the trainer's loggers.
         every_n_validations: it looks with every so many validations of a fit; None: with none.
         every_n_steps: it looks after every so many optimizer steps.
@@ -72,6 +75,7 @@ class ProbeCallback(pl.Callback):
         embedder: Callable[[Any], nn.Module] | None = None,
         distance: str = "cosine",
         folder: Path | str | None = None,
+        initial_folder: Path | str | None = None,
         tracker: Tracker | None = None,
         every_n_validations: int | None = 1,
         every_n_steps: int | None = None,
@@ -82,7 +86,7 @@ class ProbeCallback(pl.Callback):
         one_of(("fit", "test"), final=final)
         self.probe, self.preprocessing, self.distance = probe, preprocessing, distance
         self.embedder, self.final = embedder, final
-        self._folder, self._tracker = folder, tracker
+        self._folder, self._initial_folder, self._tracker = folder, initial_folder, tracker
         self.every_n_validations, self.every_n_steps = every_n_validations, every_n_steps
         self._validations = self._step = 0
         self._initial: tuple[str, str] | None = None  # key of the weights, folder of the results
@@ -166,12 +170,14 @@ class ProbeCallback(pl.Callback):
                 f"{type(self).__name__} needs the part of {type(pl_module).__name__} that makes "
                 "embeddings, e.g. embedder=lambda module: module.backbone"
             )
+        # Weights that no fit has begun to change are initial ones.
+        place = self._initial_folder if self._initial is None else None
         return LoadedNetwork.of(
             model,
             self.preprocessing,
             self.probe,
             distance=self.distance,
-            cache=self.folder / "analysis",
+            cache=Path(place or self.folder / "analysis"),
         )
 
     @staticmethod
