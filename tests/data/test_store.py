@@ -67,8 +67,14 @@ def test_an_undecodable_image_is_named_and_no_store_is_left(index, tmp_path):
 
 
 def damaged(content: str) -> str:
-    sizes = json.loads(content)["sizes"]
-    return json.dumps({"version": 2, "sizes": [*sizes[:-1], [sizes[-1][0] + 1, sizes[-1][1]]]})
+    header = json.loads(content)
+    header["sizes"][-1][0] += 1
+    return json.dumps(header)
+
+
+def without_a_checksum(content: str) -> str:
+    header = json.loads(content)
+    return json.dumps(header | {"checksums": header["checksums"][1:]})
 
 
 @pytest.mark.parametrize(
@@ -80,8 +86,10 @@ def damaged(content: str) -> str:
         lambda text: text.replace("20", "-20"),
         lambda text: text.replace("20", "20.0"),
         lambda text: text.replace("[20, 30],", ""),
-        lambda text: text.replace('"version": 2', '"version": 1'),
+        lambda text: text.replace('"version": 3', '"version": 2'),
+        lambda text: text.replace('"checksums": [', '"checksums": [null, '),
         damaged,
+        without_a_checksum,
     ],
 )
 def test_a_damaged_header_is_named_and_the_store_built_anew(index, tmp_path, damage, caplog):
@@ -91,6 +99,23 @@ def test_a_damaged_header_is_named_and_the_store_built_anew(index, tmp_path, dam
     found = open_store(tmp_path / "cache", index, None)
     assert torch.equal(found.pixels, expected)
     assert header.stem in caplog.text
+
+
+@pytest.mark.parametrize("read", [lambda store: store, lambda store: store.to("cpu")])
+def test_flipped_pixels_are_told_put_right_and_built_anew(index, tmp_path, read, caplog):
+    expected = open_store(tmp_path / "cache", index, 10).pixels.clone()
+    (pixels,) = (tmp_path / "cache").glob("*.uint8")
+    content = bytearray(pixels.read_bytes())
+    content[10 * 15 * 3 + 7] ^= 1  # of the second image
+    pixels.write_bytes(content)
+    store = read(open_store(tmp_path / "cache", index, 10))
+    assert torch.equal(torch.cat([image.flatten() for image in store.images(range(3))]), expected)
+    assert caplog.text.count("damaged") == 1
+    assert f"{pixels.stem} is damaged at {tmp_path / '1.png'}" in caplog.text
+    store.image(1).zero_()  # was read before, and is the reader's own
+    assert not store.image(1).any()
+    open_store(tmp_path / "cache", index, 10)
+    assert pixels.read_bytes() == expected.numpy().tobytes()
 
 
 def test_a_truncated_store_is_built_anew_and_leftovers_are_removed(index, tmp_path, caplog):

@@ -54,7 +54,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder / "metrics.csv", [{"epoch": e, "step": 3 * e, "train/loss": 0.25} for e in range(4)]
     )
     save_tensors({"maps": torch.ones(3, 2, 2), "b": torch.ones(1)}, folder / "a.safetensors")
-    (folder / "header.json").write_text('{"version": 2, "sizes": [[20, 30], [16, 16], [50, 17]]}')
+    (folder / "header.json").write_text(
+        '{"version": 3, "sizes": [[20, 30], [16, 16]], "checksums": [7, 9]}'
+    )
     (folder / "set.json").write_text('{"kind": "probe", "seed": 0, "levels": {"a": [1, 2]}}')
     torch.save({"state_dict": {"w": torch.ones(3)}, "callbacks": {"a": {"monitor": MONITOR}}},
                folder / "last.ckpt")  # fmt: skip

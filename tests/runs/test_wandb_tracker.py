@@ -3,7 +3,10 @@
 import builtins
 import json
 import shutil
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -179,6 +182,49 @@ def test_a_server_that_vanishes_stops_nothing(
         log_training_files(tracker, record)
     assert caplog.text.count("going on without") == 1
     assert "the service has gone" in caplog.text
+
+
+class VanishingServer(BaseHTTPRequestHandler):
+    """A W&B server that lets a run begin, and is then out of order."""
+
+    begun = False
+
+    def do_POST(self) -> None:
+        asked = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        answer = b""
+        if b"UpsertBucket" in asked and not type(self).begun:
+            type(self).begun = True
+            project = {"name": "lossprint", "entity": {"name": "someone"}}
+            bucket = {"id": "1", "name": "abc123", "displayName": "a", "project": project}
+            answer = json.dumps({"data": {"upsertBucket": {"bucket": bucket}}}).encode()
+        self.send_response(200 if answer else 503)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_a_vanished_server_does_not_take_stays_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    wandb.teardown()  # of a process that read its settings earlier
+    request.addfinalizer(wandb.teardown)
+    monkeypatch.setattr(wandb_tracker, "SERVER_PATIENCE", 60.0)
+    monkeypatch.setattr(wandb_tracker, "UPLOAD_PATIENCE", 1.0)
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    record = begin(tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), VanishingServer) as server:
+        Thread(target=server.serve_forever).start()
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        with track_training(record, LOGGER, CONFIG) as tracker:
+            assert tracker.path == "someone/lossprint/abc123"
+            tracker.log({"a": 1.0}, 0)
+            ended = time.monotonic()
+        assert 1 <= time.monotonic() - ended < 20
+        server.shutdown()
+    assert [row["a"] for row in read_back(record.sweep_folder).history] == [1.0]
 
 
 def test_mode_follows_login_and_environment(

@@ -1,4 +1,4 @@
-"""What a W&B run that is kept offline holds."""
+"""What a W&B run holds on disk."""
 
 import json
 import struct
@@ -36,7 +36,7 @@ def items(entries: Any) -> dict[str, Any]:
 
 
 def read_back(folder: Path, number: str = "*") -> SimpleNamespace:
-    """Read what an offline run holds, once W&B's own process has written all of it."""
+    """Read what a run holds on disk, once W&B's own process has written all of it."""
     deadline = time.monotonic() + 30
     while (found := parse(folder, number)).exit_code is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -44,7 +44,7 @@ def read_back(folder: Path, number: str = "*") -> SimpleNamespace:
 
 
 def parse(folder: Path, number: str) -> SimpleNamespace:
-    (path,) = folder.glob(f"wandb/offline-run-*/run-{number}.wandb")
+    (path,) = folder.glob(f"wandb/*run-*/run-{number}.wandb")
     found = SimpleNamespace(
         config={}, history=[], summary={}, artifacts=[], run=None, exit_code=None
     )

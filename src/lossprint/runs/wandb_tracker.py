@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 FETCHED = (RECORD_FILE, "config.yaml", "metrics.csv", "weights.safetensors")
 """Files that a fetched run has, as `log_training_files` hands them over."""
 SERVER_PATIENCE = 30.0  # seconds until a run is kept offline
+UPLOAD_PATIENCE = 600.0  # seconds, at the end of a run, until what is not uploaded stays on disk
 
 
 def logged_in(base_url: str) -> bool:
@@ -158,8 +159,9 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
 
     Offline no connection is opened, and the run is kept in the logger's `dir`, else in the folder
     that its group shares, else in its own; in the last case two lines tell how to look at it and to
-    upload it. If the server cannot be reached the run is kept offline. Source code, console output
-    and the machine's description are not sent; a running online run sends the usage of the
+    upload it. If the server cannot be reached the run is kept offline; if it vanishes later, W&B
+    says how to upload the rest, `UPLOAD_PATIENCE` after the end at most. Source code, console
+    output and the machine's description are not sent; a running online run sends the usage of the
     processors.
 
     Args, raises: as those of `lossprint.runs.loggers.open_tracker`.
@@ -174,6 +176,8 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
     )
     if "WANDB_INIT_TIMEOUT" not in os.environ:
         settings.init_timeout = SERVER_PATIENCE
+    if "WANDB_FINISH_TIMEOUT" not in os.environ:
+        settings.finish_timeout = UPLOAD_PATIENCE  # by itself W&B waits for ever
     mode = choose_mode(logger["mode"], settings.base_url)
     if mode == "disabled":
         yield Tracker()
