@@ -118,6 +118,7 @@ def evidence(*, families_differ: bool = True) -> Evidence:
             collapsed=False,
         ),
         "stages": stages(embedding=0.7),
+        **_faithfulness(runs),
         "region_effects": interventions.loc[
             (interventions["property"] != "model")
             & (interventions["reference"] == "unrelated scenes"),
@@ -163,6 +164,26 @@ def evidence(*, families_differ: bool = True) -> Evidence:
     pairs = len(tables["neighbor_maps"])
     arrays["explorer/neighbor_maps"] = rng.integers(0, 256, (pairs, 16, 16), dtype=np.uint8)
     return Evidence(tables, arrays, {"alpha": 0.05, "properties": {"significant": 2.576}})
+
+
+def _faithfulness(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Maps of arcface are better than others; random orders are a straight line."""
+    better = runs["loss"].map(lambda loss: 0.2 if loss == "arcface" else 0.1)
+    areas = pd.concat([runs.assign(curve=c, value=better) for c in ("deletion", "insertion")])
+    losses = runs[["loss", "family"]].drop_duplicates()
+    curves = [
+        losses.assign(curve=curve, share=share, distance=distance)
+        for share in (0.0, 0.5, 1.0)
+        for curve, distance in (
+            ("deletion", share**0.5),
+            ("insertion", (1 - share) ** 2),
+            ("random", share),
+        )
+    ]
+    return {
+        "faithfulness": _by_loss(areas, ["curve"]),
+        "faithfulness_curves": pd.concat(curves, ignore_index=True),
+    }
 
 
 def _explored() -> dict[str, pd.DataFrame]:

@@ -36,6 +36,7 @@ EVIDENCE = tuple(
         "atlas",
         "map_agreement",
         "explainers",
+        "faithfulness",
         "saliency_shares",
         "galleries",
         "property_clustering",

@@ -24,6 +24,7 @@ class StudySettings:
         stage_images: images on which networks are compared stage by stage; 0 for none.
         explainers: other methods by which losses are contrasted, see `attribution_maps`.
         explained_images: images on which they are.
+        faithfulness_images: images of which networks lose what their maps mark; 0 for none.
         gallery: images shown in each gallery.
         neighbor_maps: images for which maps of the distance to a neighbour are made.
         draws: relabelings of a permutation test where not all can be tried.
@@ -40,6 +41,7 @@ class StudySettings:
     stage_images: int = 0
     explainers: Sequence[str] = ()
     explained_images: int = 8
+    faithfulness_images: int = 0
     gallery: int = 8
     neighbor_maps: int = 0
     draws: int = 9999
@@ -62,6 +64,7 @@ class StudySettings:
             intervention_scenes=self.intervention_scenes,
             ladder_images=self.ladder_images,
             stage_images=self.stage_images,
+            faithfulness_images=self.faithfulness_images,
             neighbor_maps=self.neighbor_maps,
         )
         at_least(99, draws=self.draws)

@@ -3,6 +3,7 @@
 from lossprint.reports.figures.bars import region_shares
 from lossprint.reports.figures.curves import training_curves
 from lossprint.reports.figures.distributions import pair_distributions
+from lossprint.reports.figures.faithfulness import faithfulness_curves
 from lossprint.reports.figures.galleries import gallery_figure
 from lossprint.reports.figures.heatmaps import (
     clustered_order,
@@ -20,6 +21,7 @@ __all__ = [
     "classical_mds",
     "clustered_order",
     "clustered_pairs",
+    "faithfulness_curves",
     "gallery_figure",
     "ladder",
     "loss_map",
