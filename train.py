@@ -11,7 +11,7 @@ import lossprint.apps.resolvers  # noqa: F401  names that the configuration asks
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     # Imported here because the rendering processes import this file again, and need no torch.
-    from lossprint.apps.training import run_job
+    from lossprint.apps.job import run_job
 
     return run_job(config)
 

@@ -7,14 +7,17 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from lossprint.apps.next_step import LEVEL, QUESTIONS, next_command, seeds_needed
+from lossprint.apps.next_step import LEVEL, QUESTIONS, next_command
 from lossprint.apps.sweep import show_what_next
+from lossprint.metrics.between_losses import seeds_needed
 from lossprint.runs.record import RunRecord, run_folder
 
 
-def run(loss: str, seed: int = 0, family: str = "ranking") -> RunRecord:
+def run(loss: str, seed: int = 0, family: str = "ranking", collapsed: bool = False) -> RunRecord:
     folder = run_folder("outputs", "first", loss, 0, seed)
-    return RunRecord(folder, loss, family, "lp", 0, seed, "abc", status="finished")
+    return RunRecord(
+        folder, loss, family, "lp", 0, seed, "abc", status="finished", collapsed=collapsed
+    )
 
 
 def words(command: str | None) -> list[str]:
@@ -29,7 +32,7 @@ def test_so_many_seeds_allow_a_p_that_survives_the_correction(losses: int):
     def least(seeds: int) -> float:
         return QUESTIONS / factorial(losses) ** (seeds - 1)
 
-    seeds = seeds_needed(losses)
+    seeds = seeds_needed(losses, LEVEL / QUESTIONS)
     assert least(seeds) <= LEVEL
     assert seeds == 3 or least(seeds - 1) > LEVEL
 
@@ -47,7 +50,7 @@ def test_one_run_is_to_be_compared_with_other_losses():
 def test_the_seeds_that_are_there_are_kept():
     assert words(next_command(["seed=7"], [run("triplet", 7)]))[-1] == "seed=7,8,9"
     two = [run("a", 3), run("b", 3), run("a", 5), run("b", 5)]
-    assert words(next_command([], two)) == ["loss=a,b", "seed=3,5,4,6,7,8,9"]
+    assert words(next_command([], two)) == ["loss=a,b", "seed=3,4,5,6,7,8,9"]
 
 
 def test_nothing_is_lacking_where_the_seeds_suffice():
@@ -55,6 +58,14 @@ def test_nothing_is_lacking_where_the_seeds_suffice():
     assert next_command([], enough) is None
     two_seeds = [record for record in enough if record.seed < 2]
     assert words(next_command([], two_seeds))[-1] == "seed=0,1,2"
+
+
+def test_more_of_what_is_collapsed_decides_nothing():
+    bad = [run("a", collapsed=True), run("b", collapsed=True)]
+    assert next_command([], bad) is None
+    assert next_command([], [run("triplet", collapsed=True)]) is None
+    good = [run("c"), run("d"), run("e")]
+    assert words(next_command([], [*bad, *good])) == ["loss=c,d,e", "seed=0,1,2,3"]
 
 
 def test_a_control_is_no_loss_to_compare():

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-from lossprint.apps.sweep import Job
+from lossprint.apps.job import Job
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_killed_and_started_again_ends_with_the_same_weights(loss, small_world):
 def test_a_run_that_ends_early_says_how_and_which_tracked_run_it_is(
     error, status, small_world, monkeypatch
 ):
-    def stopped(config, network, data, record, console, started):
+    def stopped(config, network, data, probe, record, console, started):
         record.with_wandb("lossprint/abc")
         raise error
 
@@ -257,6 +257,12 @@ def test_files_are_looked_for_before_weights_and_weights_before_rendering(
             f"model.weights={tmp_path}/weights.pth",
         )
     assert not (tmp_path / "none").exists()
+
+
+def test_the_probe_set_is_read_before_all_images_are_decoded(small_world, tmp_path, monkeypatch):
+    monkeypatch.setattr("lossprint.apps.build.open_store", None)  # it does not come so far
+    with pytest.raises(FileNotFoundError, match=r"none/samples\.csv is missing"):
+        run(small_world, "sweep=bad", "data.store=true", f"probe.folder={tmp_path}/none")
 
 
 @pytest.mark.parametrize("store", ["true", "false"])

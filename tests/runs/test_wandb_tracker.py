@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import shutil
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -498,3 +499,15 @@ def test_analysis_runs_are_of_their_own_type(
     (kept_by_name,) = (x for x in found.artifacts if x.name.endswith("embeddings"))
     files = [entry.path for entry in kept_by_name.manifest.contents]
     assert sum(path.endswith(".jpg") for path in files) == 2  # each picture once
+
+
+@pytest.mark.parametrize("home", [True, False])
+def test_files_are_staged_with_the_run_where_there_is_no_home(
+    home: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / "home" / "below"))
+    monkeypatch.setattr(os, "access", lambda path, mode: home or path != tmp_path)
+    wandb_tracker._without_home(tmp_path / "run")
+    place = tmp_path / "home" / "below" if home else tmp_path / "run" / "wandb"
+    assert os.environ["WANDB_DATA_DIR"] == os.environ["WANDB_CACHE_DIR"] == str(place)

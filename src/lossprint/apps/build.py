@@ -1,4 +1,4 @@
-"""From a configuration to objects; the only file of the package that knows Hydra."""
+"""From a configuration to objects; no other file calls Hydra's `instantiate`."""
 
 import dataclasses
 import functools
@@ -309,21 +309,30 @@ def _decoded(config: Mapping[str, Any]) -> Path:
     return Path(config["data_root"]) / "decoded"
 
 
-def datamodule(config: Mapping[str, Any], images: Partition) -> ImageDataModule:
-    """Batches of one fold, from the sections `data`, `sampler`, `fold` and `seed`."""
+def split(config: Mapping[str, Any], images: Partition) -> Split:
+    """The images of one fold, from the sections `fold` and `folds`; no file is opened.
+
+    Raises:
+        ValueError: a part has nothing to learn from or to retrieve.
+    """
+    parts = Split.of_fold(images, config["fold"], config["folds"])
+    check_retrievable(parts)
+    return parts
+
+
+def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> ImageDataModule:
+    """Batches of one fold, from the sections `data`, `sampler` and `seed`."""
     data = config["data"]
-    split = Split.of_fold(images, config["fold"], config["folds"])
-    check_retrievable(split)
+    sampler = ClassBalancedBatches(parts.train[1], **config["sampler"], seed=config["seed"])
     source: ImageSource
     if data["store"]:
         source = open_store(_decoded(config), images.all_images, data["short_side"])
     else:
         check_decodable(images.all_images, _decoded(config))
         source = FileImages(images.all_images, data["short_side"])
-    sampler = ClassBalancedBatches(split.train[1], **config["sampler"], seed=config["seed"])
     return ImageDataModule(
         source,
-        split,
+        parts,
         sampler,
         train_view=instantiate(data["train_view"], _convert_="all"),
         eval_view=instantiate(data["eval_view"], _convert_="all"),

@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Collection, Sequence
-from math import factorial
 
+from lossprint.metrics.between_losses import seeds_needed
 from lossprint.runs.record import RunRecord
 
 COMPANIONS = ("triplet", "contrastive", "arcface", "normalized_softmax")
@@ -12,24 +12,7 @@ COMPANIONS = ("triplet", "contrastive", "arcface", "normalized_softmax")
 QUESTIONS, LEVEL = 2, 0.05
 """Maps and embeddings are asked after, at this level together."""
 
-SEEDS_FOR_INTERVALS = 3
 LOSSES_COMPARED = 4
-
-
-def seeds_needed(losses: int) -> int:
-    """The fewest seeds with which so many losses can be shown to differ, and by how much.
-
-    Permuting L losses within each of S seeds gives (L!)^(S − 1) relabelings that differ, so no p is
-    less than one over that. Intervals take three seeds.
-
-    Example:
-        >>> [seeds_needed(losses) for losses in (2, 3, 4, 15)]
-        [7, 4, 3, 3]
-    """
-    seeds = SEEDS_FOR_INTERVALS
-    while factorial(losses) ** (seeds - 1) * LEVEL < QUESTIONS:
-        seeds += 1
-    return seeds
 
 
 def next_command(overrides: Sequence[str], runs: Collection[RunRecord]) -> str | None:
@@ -40,18 +23,22 @@ def next_command(overrides: Sequence[str], runs: Collection[RunRecord]) -> str |
         runs: of one call.
 
     Returns:
-        A command for a shell; None where nothing is lacking.
+        A command for a shell; None where nothing is lacking, or all that was trained is collapsed:
+        more of it would be, too.
     """
-    losses = list(dict.fromkeys(run.loss for run in runs if run.family != "control"))
+    trained = [run for run in runs if run.family != "control"]
+    losses = list(dict.fromkeys(run.loss for run in trained if not run.collapsed))
+    if trained and not losses:
+        return None
     seeds = sorted({run.seed for run in runs})
     compared = losses + [loss for loss in COMPANIONS if loss not in losses]
     compared = losses if len(losses) > 1 else compared[:LOSSES_COMPARED]
-    needed = seeds_needed(len(compared))
+    needed = seeds_needed(len(compared), LEVEL / QUESTIONS)
     if len(losses) > 1 and len(seeds) >= needed:
         return None
     first = seeds[0] if seeds else 0
     more = [seed for seed in range(first, first + 2 * needed) if seed not in seeds]
-    seeds += more[: max(0, needed - len(seeds))]
+    seeds = sorted(seeds + more[: max(0, needed - len(seeds))])
     words = [word for word in overrides if _entry(word) not in ("loss", "seed")]
     words += [f"loss={','.join(compared)}", f"seed={','.join(map(str, seeds))}"]
     return f"python train.py -m {' '.join(map(shlex.quote, words))}"

@@ -1,80 +1,22 @@
-"""A call of train.py, alone or as one job of a multirun, and what ends it."""
+"""What ends a multirun: its runs in a table, their comparison, and what to type next."""
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
-from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
 from lossprint.apps.next_step import next_command
-from lossprint.apps.slurm import analysis_job, follow_with_analysis
-from lossprint.files import whole_file
+from lossprint.apps.slurm import analysis_job
 from lossprint.runs.offline import offline_hints, offline_runs
 from lossprint.runs.record import RunRecord, load_record
 from lossprint.runs.summary import runs_summary
 from lossprint.studies.variants import variant_names
-
-
-@dataclass(frozen=True)
-class Job:
-    """One call of train.py.
-
-    Attributes:
-        multirun: whether it is one of several.
-        note: file in which a job of a multirun says how it ended. Jobs may run in other processes
-            or on other machines, so the end of a sweep reads files.
-    """
-
-    multirun: bool
-    note: Path | None
-
-    def note_run(self, folder: Path) -> None:
-        self._write({"run": str(folder)})
-
-    def note_failure(self, error: BaseException) -> None:
-        self._write({"error": f"{type(error).__name__}: {error}"})
-
-    def is_last_of_failed_trials(self) -> bool:
-        """Whether this job ends an optimiser's trials, of which every one failed.
-
-        Optimisers count a trial without a value as failed, and ask for the best one at the end:
-        where there is none that ends in a traceback of theirs.
-        """
-        sweeper = HydraConfig.get().sweeper
-        trials = OmegaConf.select(sweeper, "n_trials") or OmegaConf.select(sweeper, "optim.budget")
-        if self.note is None or trials is None:
-            return False
-        notes = [json.loads(path.read_text()) for path in self.note.parent.glob("??????.json")]
-        return len(notes) >= int(trials) and all("error" in note for note in notes)
-
-    def schedule_analysis(self, config: DictConfig) -> None:
-        """See `follow_with_analysis`."""
-        if self.note is not None and config.analyze:
-            runs = Path(config.output_root) / config.sweep
-            follow_with_analysis(self.note.parent, runs, config.output_root, config.logger.name)
-
-    def _write(self, content: dict[str, Any]) -> None:
-        if self.note is None:
-            return
-        content["overrides"] = list(HydraConfig.get().overrides.task)
-        with whole_file(self.note) as temporary:
-            temporary.write_text(json.dumps(content))
-
-
-def current_job() -> Job:
-    """The job that Hydra is running now."""
-    hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN:
-        return Job(False, None)
-    return Job(True, Path(hydra.sweep.dir) / f"{hydra.job.num:06d}.json")
 
 
 class SweepEnd(Callback):

@@ -1,9 +1,7 @@
 """One run of an experiment: found finished, continued or trained, and written to its folder."""
 
-import gc
 import logging
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -14,7 +12,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.callbacks import LambdaCallback
@@ -22,11 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from lossprint.apps import build
-from lossprint.apps.errors import any_terminal, command, exit_code, show_error
-from lossprint.apps.search import trial_value
-from lossprint.apps.status import retry, show_status
-from lossprint.apps.sweep import current_job, show_what_next
 from lossprint.data.index import Partition
+from lossprint.data.probe import ProbeSet
 from lossprint.files import alone, remove_leftovers, whole_file
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.models.embedder import Embedder
@@ -70,67 +64,6 @@ REPLACED = (
 SHOWN = (
     "map_at_r", "r_precision", "precision_at_1", "recall_at_8", "effective_rank", "mean_length",
 )  # fmt: skip
-
-
-def run_job(config: DictConfig) -> float | None:
-    """What train.py does with a composed configuration, alone or as one job of a multirun.
-
-    Alone, it exits with 2 on bad input, 1 on another failure and 130 after Ctrl-C. In a multirun
-    a failed job leaves the rest to go on; its error is in its record and in the table at the end.
-
-    Returns:
-        MAP@R on the validation classes, which Hydra's sweepers may optimise; None if it failed,
-        which they count as a failed trial.
-    """
-    any_terminal()
-    first = is_first_process()
-    console = Console(quiet=not first)  # of several processes that train a run one speaks
-    job = current_job()
-    if config.status is not None:
-        with command(console, interrupted="the same command goes on"):
-            _sweep_again(config, console)
-        return None
-    job.schedule_analysis(config)
-    try:
-        if config.get("search") is not None:
-            value = trial_value(config, lambda run: train(run, console, multirun=True))
-            record = None
-        else:
-            record = train(config, console, multirun=job.multirun)
-            value = record.metrics.get("val/map_at_r")
-    except (Interrupted, KeyboardInterrupt):
-        console.print("[yellow]interrupted[/]; the same command continues from the last epoch")
-        sys.exit(130)
-    except Exception as error:
-        job.note_failure(error)
-        show_error(error, console)
-        if job.multirun and job.is_last_of_failed_trials():
-            console.print("[red]error:[/] every trial failed, so none is the best", soft_wrap=True)
-        elif job.multirun:
-            return None
-        sys.exit(exit_code(error))
-    finally:
-        gc.collect()  # trainers and what they hold refer to each other: the next job wants the room
-    if record is not None:
-        job.note_run(record.folder)
-        if not job.multirun:
-            show_what_next([record], HydraConfig.get(), console)
-    return value
-
-
-def _sweep_again(config: DictConfig, console: Console) -> None:
-    """Show how a sweep is doing; with `retry_failed` train once more what failed or was cut off."""
-    left = show_status(config.status, config.output_root, console)
-    if config.retry_failed:
-        failed = retry(
-            left,
-            lambda run: train(run, console, multirun=True, chosen=True),
-            console,
-            config.data_root,
-        )
-        show_status(config.status, config.output_root, console)
-        if failed:
-            sys.exit(1)
 
 
 def train(
@@ -221,9 +154,11 @@ def _trained(
         )
     record = record.begin(config)
     try:
-        data = build.datamodule(config, images)
+        parts = build.split(config, images)
+        probe = build.probe_set(config)  # before all images are decoded, which may take an hour
+        data = build.datamodule(config, images, parts)
         config["num_classes"] = data.num_classes
-        record = _train(config, network, data, record, console, started)
+        record = _train(config, network, data, probe, record, console, started)
     except (Interrupted, KeyboardInterrupt):
         load_record(folder).interrupt()
         raise
@@ -308,6 +243,7 @@ def _train(
     config: Mapping[str, Any],
     network: Embedder,
     data: ImageDataModule,
+    probe: ProbeSet,
     record: RunRecord,
     console: Console,
     started: float,
@@ -315,7 +251,6 @@ def _train(
     spec = build.loss(config, data.num_classes)
     for note in build.batch_notes(config):
         console.print(f"[yellow]note:[/] {note}")
-    probe = build.probe_set(config)
     module = build.module(config, network, spec)
     checkpoints = Checkpoints(
         record.folder / "checkpoints", run=run_key(config, record.data_fingerprint)

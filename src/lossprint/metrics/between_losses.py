@@ -17,10 +17,33 @@ LEVEL, POWER = 0.05, 0.8
 
 CONFIDENCE = 0.95
 
+FOR_INTERVALS = 3
+"""Replicates of each loss that an interval takes."""
+
 BLOCK = 1 << 20  # values of permuted likeness at once, 8 MiB
 
 PLANTED = 200
 """Relabelings in which a difference is planted to see whether the test finds it."""
+
+
+def seeds_needed(losses: int, level: float) -> int:
+    """The fewest seeds with which so many losses can be shown to differ, and by how much.
+
+    Permuting L losses within each of S seeds gives (L!)^(S − 1) relabelings that differ, so no p is
+    less than one over that.
+
+    Args:
+        losses: L, two or more.
+        level: that p has to reach.
+
+    Example:
+        >>> [seeds_needed(losses, 0.025) for losses in (2, 3, 4, 15)]
+        [7, 4, 3, 3]
+    """
+    seeds = FOR_INTERVALS
+    while factorial(losses) ** (seeds - 1) * level < 1:
+        seeds += 1
+    return seeds
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ numbers are spent where ranks are looked for.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from lossprint.compiled import compiled
 
 # The ends of the pieces; neither end of the whole is reached, whatever float32 rounds to.
 _LEAST, _FINE_FROM, _FINE_TO, _GREATEST = 4, 4_096, 57_344, 65_528
@@ -17,7 +18,7 @@ ITSELF = 65_535
 """The key of a query to itself, above all others."""
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def key_pieces(
     samples: NDArray[np.float32],
     half_norms: NDArray[np.float32],
@@ -72,7 +73,7 @@ def key_pieces(
         reach[i] = int(np.ceil(2 * error * fine + rounding))
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "ninf", "nsz", "contract"})
+@compiled(fastmath={"nnan", "ninf", "nsz", "contract"})
 def write_keys(
     products: NDArray[np.float32],
     half_norms: NDArray[np.float32],

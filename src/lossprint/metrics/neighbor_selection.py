@@ -13,8 +13,8 @@ Nothing is sorted. For each query
 """
 
 import numpy as np
-from numba import njit
 
+from lossprint.compiled import compiled
 from lossprint.metrics.neighbor_keys import ITSELF, KEY_BITS
 
 _POINTS_AT_ONCE = 2048  # their labels stay in the innermost cache, their counts in 16 bits
@@ -45,7 +45,7 @@ def scratch_for(queries: int, count: int, dimensions: int, properties: int) -> t
     )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def select(
     keys,
     first,
@@ -120,7 +120,7 @@ def select(
     _count_nearer(keys, first, codes, first_bins, shift, matches)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _group(keys, shift, bins, before):
     """Link the points of each bin, last to first, and count them."""
     bins[:] = 0
@@ -131,7 +131,7 @@ def _group(keys, shift, bins, before):
         bins[b] = (((entry >> _SIZE) + np.uint64(1)) << _SIZE) | np.uint64(j)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _threshold_bins(
     bins, shift, neighbors, reach, first_bins, last_bins, surely_nearer, by_neighbors
 ):
@@ -158,7 +158,7 @@ def _threshold_bins(
             surely_nearer[a] -= np.int64(bins[c] >> _SIZE)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _collect(bins, before, first_bin, last_bin, keys, codes, query, points, point_keys):
     """Write the points of some bins, but for the query, and their keys.
 
@@ -179,7 +179,7 @@ def _collect(bins, before, first_bin, last_bin, keys, codes, query, points, poin
     return size, matching
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _settle_by_key(keys, points, point_keys, size, places, reach, codes, query):
     """Give places to the points whose keys are surely among the `places` smallest.
 
@@ -208,7 +208,7 @@ def _settle_by_key(keys, points, point_keys, size, places, reach, codes, query):
     return matches, left, left_matching, places
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _settle_by_distance(points, distances, places, tie_tolerance, codes, query):
     """Matches among the `places` nearest points; tied ones share the places that are left."""
     threshold = _kth_smallest(distances.copy(), places - 1)
@@ -227,7 +227,7 @@ def _settle_by_distance(points, distances, places, tie_tolerance, codes, query):
     return nearer_matching + (places - nearer) * tied_matching / tied
 
 
-@njit(nogil=True, cache=True, fastmath={"nnan", "ninf", "nsz", "contract", "reassoc"})
+@compiled(fastmath={"nnan", "ninf", "nsz", "contract", "reassoc"})
 def _distance(own, row, scale):
     total = 0.0
     for d in range(own.shape[0]):
@@ -236,7 +236,7 @@ def _distance(own, row, scale):
     return np.sqrt(total)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _count_nearer(keys, first, codes, first_bins, shift, matches):
     """Add to matches[first:first + B] the matching points in bins below the first one to settle."""
     count = keys.shape[1]
@@ -252,7 +252,7 @@ def _count_nearer(keys, first, codes, first_bins, shift, matches):
                 )
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _count_below(keys, codes, label, limit):
     # Sixteen bits wherever a number is made: as many of them go into a vector register.
     found = np.uint16(0)
@@ -261,7 +261,7 @@ def _count_below(keys, codes, label, limit):
     return found
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _kth_smallest(values, k):
     """The value of rank k (from 0), by quickselect; `values` are reordered."""
     left = 0

@@ -8,7 +8,7 @@ from lossprint.reports.findings import Verdict
 from lossprint.reports.sections.contrasts import (
     LEADING,
     contrasted_losses,
-    deciding_command,
+    deciding_words,
     standing_out,
     those_standing_out,
     verdict,
@@ -67,7 +67,7 @@ def _whether(evidence: Evidence, rows: list[pd.Series], losses: int) -> str:
             "those of trainings of one loss"
             + (f"; a mean ρ of {min(shown):.2f} most likely could." if shown else ".")
         )
-    if deciding_command(evidence) is None:
+    if deciding_words(evidence) is None:
         return (
             f"Whether these {losses} losses differ by more than trainings of one loss do cannot "
             "be told from these networks; how far they agree can."

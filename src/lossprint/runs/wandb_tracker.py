@@ -197,6 +197,7 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         "reinit": "finish_previous",
     }
     folder.mkdir(parents=True, exist_ok=True)
+    _without_home(folder)
     run = _begin(arguments, settings, mode)
     online = not run.offline
     tracker = WandbTracker(run, online=online)
@@ -214,6 +215,20 @@ def wandb_tracker(logger: Mapping[str, Any], tracked: TrackedRun) -> Iterator[Tr
         if not online and tracked.shared is None:
             for purpose, command in offline_hints([Path(run.dir).parent]).items():
                 get_console().print(f"W&B, {purpose} {command}", soft_wrap=True, highlight=False)
+
+
+def _without_home(folder: Path) -> None:
+    """Have W&B stage files below `folder` where the user has no home that can be written.
+
+    It would notice when the trained weights are handed over.
+    """
+    for variable, place in (
+        ("WANDB_DATA_DIR", Path(wandb.env.get_data_dir())),
+        ("WANDB_CACHE_DIR", Path(wandb.env.get_cache_dir())),
+    ):
+        there = next(path for path in (place, *place.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            os.environ[variable] = str(folder.absolute() / "wandb")
 
 
 def _begin(arguments: dict[str, Any], settings: wandb.Settings, mode: str) -> wandb.Run:

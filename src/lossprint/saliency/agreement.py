@@ -19,6 +19,8 @@ from numpy.polynomial import Chebyshev, Polynomial
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lossprint.compiled import compiled
+
 BLOCK_BYTES = 128 * 2**20
 """Maps held in memory at a time, as float32, when the caller sets no block."""
 
@@ -217,7 +219,7 @@ def _log(x: np.float32) -> np.float32:
     return exponent * LN2 + (t + t * t * (t * series - HALF))
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@compiled(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _pair_sums(
     density: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,11 +1,11 @@
 """Against training noise: do losses, and families, differ by more than trainings of one loss do?"""
 
 from collections.abc import Iterable, Iterator
-from math import factorial
 
 import numpy as np
 import pandas as pd
 
+from lossprint.metrics.between_losses import seeds_needed
 from lossprint.reports import figures
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
@@ -129,26 +129,22 @@ def contrasted_losses(evidence: Evidence) -> list[str]:
     return [loss for loss in evidence.trained_losses() if not lost.get(loss, False)]
 
 
-def deciding_command(evidence: Evidence) -> str | None:
-    """The command that makes both leading questions decidable; None where no training makes them.
+def deciding_words(evidence: Evidence) -> str | None:
+    """What to add to the command of these runs so that both leading questions can be decided.
 
-    With L losses and S seeds the least p possible is 1 / (L!)^(S − 1), and each leading question
-    is corrected for both. Losses whose networks are all collapsed take no part.
+    Losses whose networks are all collapsed take no part. None where no training decides them.
     """
     runs, losses = evidence["runs"], contrasted_losses(evidence)
     trained = runs[runs["loss"].isin(losses)] if not runs.empty else runs
     if len(losses) < 2 or trained.empty or not (trained["source"] == "training").all():
         return None
-    level, seeds = evidence.alpha / len(LEADING), 2
-    while 1 / factorial(len(losses)) ** (seeds - 1) > level:
-        seeds += 1
-    known = sorted({int(seed) for seed in trained["seed"]})
-    while len(known) < seeds:
-        known.append(next(seed for seed in range(seeds + len(known)) if seed not in known))
-    wanted = f"seed={','.join(map(str, sorted(known)))}"
-    if (trained["config"] != trained["loss"]).any():  # variants of a loss: what differs stays
-        return f"the command of these runs with {wanted}"
-    return f"python train.py -m loss={','.join(losses)} {wanted}"
+    known = {int(seed) for seed in trained["seed"]}
+    lacking = max(0, seeds_needed(len(losses), evidence.alpha / len(LEADING)) - len(known))
+    more = [seed for seed in range(len(known) + lacking) if seed not in known][:lacking]
+    words = f"seed={','.join(map(str, sorted([*known, *more])))}"
+    if len(losses) < len(evidence.trained_losses()):
+        words = f"loss={','.join(dict.fromkeys(trained['config']))} {words}"
+    return words
 
 
 def findings(evidence: Evidence) -> Iterable[Finding]:
@@ -169,9 +165,9 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
         leading = {_question(row) for row in _leading_rows(contrasts)}
         questions = [q for q in undecided if q in leading] or undecided
         text = f"With these runs it is not decided whether {listing(questions)} differ."
-        command = deciding_command(evidence)
-        if command is not None and any(q in leading for q in undecided):
-            text += f" This decides it: {command}"
+        words = deciding_words(evidence)
+        if words is not None and any(q in leading for q in undecided):
+            text += f" This decides it: the command of these runs with {words}"
         elif questions is undecided:
             text += " More losses of further lineages decide it."
         yield Finding("not decided", Verdict.UNDECIDABLE, text, 5.5)
