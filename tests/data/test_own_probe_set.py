@@ -156,7 +156,7 @@ def test_bins_by_edges_hold_what_lies_between_them(tmp_path: Path) -> None:
         ({"angle": [0, 90]}, r"must be a number of bins, or three or more rising edges"),
         ({"angle": [0, 90, 180]}, r"bins\.angle: 210 lies outside of the edges 0 … 180"),
         ({"angle": "many"}, r"bins\.angle='many' must be a number of bins"),
-        ({"angle": 4, "room": 3}, r"bins\.room: the column holds 'kitchen', which is no number"),
+        ({"angle": 4, "room": 3}, r"line \d+: 'kitchen' in the column room is no number"),
     ],
 )
 def test_bins_that_cannot_be(bins: dict, message: str, tmp_path: Path) -> None:
@@ -238,6 +238,23 @@ def test_images_that_the_table_leaves_out_are_counted(
     table(folder, {"file": files, "room": ROOM[:10]})
     assert len(read(folder)) == 10
     assert "left out: 2 images of" in said.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["/etc/a.png,x"], r"line 2: '/etc/a\.png' lies outside of .*: probe\.folder=…"),
+        (["photo.png,x", "../a.png,x"], r"line 3: '\.\./a\.png' lies outside of "),
+        (["photo.png,x", ",x"], r"line 3: no name of an image in 'file'; fill it, or delete"),
+        (["photo.png,x", "b.png,x", "c.png,x"], r"lists 2 images .* first is 'b\.png' in line 3"),
+        (["photo.png,x", "photo.png,y"], r"line 3: file photo\.png stands in line 2 already"),
+    ],
+)
+def test_rows_that_cannot_be_are_named_by_their_line(rows, message: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    (tmp_path / "samples.csv").write_text("\n".join(["file,room", *rows]))
+    with pytest.raises((ValueError, FileNotFoundError), match=rf"samples\.csv.*{message}"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,17 @@ def read_samples(
     key = keys.get("file", keys.get("frame"))
     files = _find_images(folder, path, table[key], by_frame="file" not in keys)
     names = table[keys.get("frame", key)]
-    for what, values in ((keys.get("frame", key), names), ("image", pd.Series(files))):
+    for what, values in (
+        (keys.get("frame", key), names),
+        ("image", pd.Series(files, index=table.index)),
+    ):
         if values.duplicated().any():
-            twice = values[values.duplicated()].iloc[0]
-            raise ValueError(f"{path} lists {what} {twice} twice; each has one row")
+            again = values[values.duplicated()]
+            first = values.index[values == again.iloc[0]][0]
+            raise ValueError(
+                f"{path}, line {again.index[0]}: {what} {again.iloc[0]} stands in line {first} "
+                "already; each has one row"
+            )
     rest = table.drop(columns=list(keys.values()))
     left = {
         name: "it counts the rows" for name in rest.columns if _counts_rows(name, rest[name])
@@ -180,7 +187,10 @@ def _find_images(folder: Path, path: Path, names: pd.Series, *, by_frame: bool) 
     found, absent = [], []
     for line, name in names.items():
         if not name:
-            raise ValueError(f"{path}, line {line}: no name of an image in {names.name!r}")
+            raise ValueError(
+                f"{path}, line {line}: no name of an image in {names.name!r}; fill it, or delete "
+                "the row"
+            )
         inner = _below(folder, path, line, name)
         if (folder / inner).is_file() and not by_frame:
             found.append(inner)
@@ -194,12 +204,13 @@ def _find_images(folder: Path, path: Path, names: pd.Series, *, by_frame: bool) 
         if alike:
             found += alike
         else:
-            absent.append(name)
+            absent.append((line, name))
     if absent:
+        line, name = absent[0]
         raise FileNotFoundError(
             f"{path} lists {len(absent)} images that are not below {folder}, the first is "
-            f"{absent[0]!r}. Paths in it are relative to the folder; or, by a column `frame`, "
-            "names of images in images/"
+            f"{name!r} in line {line}. Paths in it are relative to the folder; or, by a column "
+            "`frame`, names of images in images/"
         )
     return tuple(found)
 
@@ -208,11 +219,13 @@ def _below(folder: Path, path: Path, line: object, name: str) -> str:
     file = Path(name if (folder / name).exists() else name.replace("\\", "/"))
     if file.is_absolute():
         home = folder.resolve()
-        if not file.resolve().is_relative_to(home):
-            raise ValueError(f"{path}, line {line}: {name!r} lies outside of {folder}")
-        file = file.resolve().relative_to(home)
-    if ".." in file.parts:
-        raise ValueError(f"{path}, line {line}: {name!r} lies outside of {folder}")
+        file = file.resolve()
+        file = file.relative_to(home) if file.is_relative_to(home) else file
+    if ".." in file.parts or file.is_absolute():
+        raise ValueError(
+            f"{path}, line {line}: {name!r} lies outside of {folder}; put the image below it, or "
+            "the table above both and name that folder: probe.folder=…"
+        )
     return file.as_posix()
 
 
@@ -237,9 +250,14 @@ def _property(
     numbers = _as_numbers(present)
     if bins is not None:
         if numbers is None:
-            odd = next(value for value in present if _as_numbers(pd.Series([value])) is None)
+            line, odd = next(
+                (line, value)
+                for line, value in present.items()
+                if _as_numbers(pd.Series([value])) is None
+            )
             raise ValueError(
-                f"probe.properties.bins.{name}: the column holds {odd!r}, which is no number"
+                f"{path}, line {line}: {odd!r} in the column {name} is no number; correct it, "
+                f"empty the cell, or do without probe.properties.bins.{name}"
             )
         return values.where(values == "", _binned(name, numbers, bins).reindex(values.index)), None
     distinct = present.nunique()

@@ -130,7 +130,8 @@ class ImageFolder(ListedSource):
             empty = table.index[table[columns[part]] == ""]
             if len(empty):
                 raise ValueError(
-                    f"{path}, line {empty[0]}: no {part} in the column {columns[part]!r}"
+                    f"{path}, line {empty[0]}: no {part} in the column {columns[part]!r}; fill it, "
+                    "or delete the row"
                 )
         files = _below(self.root, path, table[columns["file"]])
         labels = table[columns["label"]].tolist()

@@ -143,7 +143,7 @@ def deciding_words(evidence: Evidence) -> str | None:
     more = [seed for seed in range(len(known) + lacking) if seed not in known][:lacking]
     words = f"seed={','.join(map(str, sorted([*known, *more])))}"
     if len(losses) < len(evidence.trained_losses()):
-        words = f"loss={','.join(dict.fromkeys(trained['config']))} {words}"
+        words = f"loss={','.join(sorted(set(trained['config'])))} {words}"
     return words
 
 
