@@ -91,7 +91,12 @@ def test_without_a_noise_floor_nothing_is_claimed(evidence):
     once = replaced(
         once,
         runs=evidence["runs"].query("seed == 0"),
-        differences=evidence["differences"].assign(p=np.nan),  # as one run of each loss gives
+        # As one run of each loss gives.
+        differences=evidence["differences"].assign(p=np.nan),
+        **{
+            name: evidence[name].assign(p=np.nan, p_adjusted=np.nan)
+            for name in ("stages", "explainers")
+        },
     )
     assert all(f.verdict is not Verdict.DIFFERENT for f in findings(once))
     assert "seed=0,1" in about(once, "noise floor")[0].text
