@@ -56,6 +56,24 @@ def test_shuffled_weights_keep_their_values_and_change_the_map() -> None:
     assert not torch.allclose(first, second, atol=1e-2)
 
 
+def test_a_cascade_begins_at_the_output_or_at_the_input() -> None:
+    model = residual()
+    layers = ("stem", "stem_bn", "inner", "inner_bn", "head")
+
+    def changed(**options) -> list[str]:
+        shuffled = randomized_copy(model, seed=0, **options)
+        return [
+            name
+            for name in layers
+            if not torch.equal(getattr(model, name).weight, getattr(shuffled, name).weight)
+        ]
+
+    assert changed(share=0) == ["head"]
+    assert changed(share=0.4) == ["inner_bn", "head"]
+    assert changed(share=0.4, from_input=True) == ["stem", "stem_bn"]
+    assert changed() == changed(from_input=True) == list(layers)
+
+
 def test_the_ceiling_is_the_mean_over_pairs_of_one_loss() -> None:
     correlation = torch.eye(4, dtype=torch.float64).unsqueeze(-1).repeat(1, 1, 2)
     correlation[0, 2] = correlation[2, 0] = torch.tensor([0.8, 0.6])

@@ -10,6 +10,8 @@ from scipy.stats import pearsonr
 from torch import nn
 
 from lossprint.probing import maps_key
+from lossprint.saliency import randomized_copy
+from lossprint.saliency.noise import shared_noise
 from lossprint.studies import ladder, map_agreement
 from lossprint.studies.study import Study
 from tests.studies.planted import IMAGES, SETTINGS, networks, probe_set
@@ -74,6 +76,7 @@ def test_a_network_is_held_against_its_own_floors_and_ceilings(tmp_path):
         "same network, other noise draws",
         "weights of the last layer shuffled",
         "weights of the last half shuffled",
+        "weights of the first half shuffled",
         "all weights shuffled",
         "edges of the image",
         "same network, another image",
@@ -84,9 +87,37 @@ def test_a_network_is_held_against_its_own_floors_and_ceilings(tmp_path):
     other = [pearsonr(stored[i], stored[i - 1])[0] for i in range(4)]
     expected = np.tanh(np.mean(np.arctanh(other)))
     assert table.loc["same network, another image", "mean"] == pytest.approx(expected, abs=1e-5)
-    # Of two layers the last is the last half, and is not all.
-    last, half, every = table["mean"].iloc[1:4]
-    assert last == half != every
+    # Of two layers the last is the last half, and is neither the first half nor all.
+    last, half, first, every = table["mean"].iloc[1:5]
+    assert last == half
+    assert len({half, first, every}) == 3
+
+
+def test_shuffled_networks_see_the_same_noise(tmp_path):
+    """Smooth MPRT, written out: means over shared noisy copies, then a correlation."""
+    (made,) = networks(tmp_path, ("triplet",), seeds=(0,), keep=False)
+    made = dataclasses.replace(made, load=lambda: (Tiny().eval(), lambda pixels: pixels / 255))
+    table, _ = rungs([made], ladder_images=3)
+    images = probe_set().pixels(range(3)) / 255
+
+    def smooth(model: nn.Module) -> list[np.ndarray]:
+        target = nn.functional.normalize(model(torch.zeros(1, 3, 16, 16)).detach())[0]
+        maps = []
+        for image, file in zip(images, probe_set().files, strict=False):
+            total = torch.zeros(16, 16)
+            for draw in shared_noise(file, seed=0, samples=2, shape=image.shape):
+                noisy = image + 0.15 * (image.max() - image.min()) * draw
+                noisy.requires_grad_()
+                (nn.functional.normalize(model(noisy[None]))[0] @ target).backward()
+                total += noisy.grad.mean(0).abs()
+            maps.append(total.clamp(max=np.percentile(total.numpy(), 99)).numpy().ravel())
+        return maps
+
+    own = smooth(Tiny())
+    for rung, layers in ladder.SHUFFLED.items():
+        other = smooth(randomized_copy(Tiny(), seed=0, **layers))
+        r = [pearsonr(a, b)[0] for a, b in zip(own, other, strict=True)]
+        assert table.loc[rung, "mean"] == pytest.approx(np.tanh(np.mean(np.arctanh(r))), abs=2e-3)
 
 
 def test_edges_are_sobels():

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from lossprint.saliency.agreement import MapAgreement
 
 
-def randomized_copy(model: nn.Module, *, seed: int, share: float = 1.0) -> nn.Module:
+def randomized_copy(
+    model: nn.Module, *, seed: int, share: float = 1.0, from_input: bool = False
+) -> nn.Module:
     """A copy of `model` with its weights shuffled, each tensor within itself.
 
     Norms, scales and the distribution of every layer's weights stay; what was learned does not. A
@@ -23,6 +25,8 @@ def randomized_copy(model: nn.Module, *, seed: int, share: float = 1.0) -> nn.Mo
         seed: of the shuffling.
         share: of the layers that hold weights, those nearest to the output; 0 is the last one
             alone. Shares that rise from 0 to 1 randomize in a cascade.
+        from_input: those nearest to the input instead, as Hedström et al. ("Sanity checks
+            revisited", 2023) do: what layers near to the input keep shows in maps by itself.
 
     Raises:
         ValueError: a share outside [0, 1].
@@ -34,8 +38,9 @@ def randomized_copy(model: nn.Module, *, seed: int, share: float = 1.0) -> nn.Mo
     with torch.no_grad():
         layers = [list(module.parameters(recurse=False)) for module in shuffled.modules()]
         layers = [parameters for parameters in layers if parameters]
-        last = layers[-max(1, round(share * len(layers))) :]
-        for parameter in (parameter for layer in last for parameter in layer):
+        count = max(1, round(share * len(layers)))
+        chosen = layers[:count] if from_input else layers[-count:]
+        for parameter in (parameter for layer in chosen for parameter in layer):
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     return shuffled

@@ -1,5 +1,7 @@
 """Whether the maps of a loss are right, or only different: deletion and insertion curves."""
 
+from pathlib import Path
+
 import pandas as pd
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency.faithfulness import CURVES, STEPS, area_over_random, faithfulness_curves
 from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty, skipped
 from lossprint.studies.intervals import by_loss
+from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {
@@ -27,7 +30,7 @@ def compute(study: Study) -> Results:
         zip(study.networks, study.map_keys, study.maps, strict=True) if rows else ()
     ):
 
-        def make(network=network, file=file) -> dict[str, Tensor]:
+        def make(network: Network = network, file: Path = file) -> dict[str, Tensor]:
             model, preprocessing = network.load()
             pixels = study.probe.pixels(rows).to(device_of(model))
             maps = read_maps(file, rows)

@@ -1,8 +1,9 @@
 """Floors and ceilings: how far maps agree that share more and more, or less and less."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,12 +31,15 @@ DESIGN = "model"
 NETWORKS = 4
 """Losses of which one network each is looked at closely."""
 
-SHUFFLED = {
-    "weights of the last layer shuffled": 0.0,
-    "weights of the last half shuffled": 0.5,
-    "all weights shuffled": 1.0,
+SHUFFLED: Mapping[str, Mapping[str, Any]] = {
+    "weights of the last layer shuffled": {"share": 0.0},
+    "weights of the last half shuffled": {"share": 0.5},
+    "weights of the first half shuffled": {"share": 0.5, "from_input": True},
+    "all weights shuffled": {"share": 1.0},
 }
-"""Cascading randomization, from the output down: the share of layers (Adebayo et al., 2018)."""
+"""Cascading randomization, see `randomized_copy`: from the output down (Adebayo et al., 2018), and
+repaired: from the input up, of maps that are means over noisy copies of the image, whose noise the
+network and its shuffled copy share (Smooth MPRT, Hedström et al., 2023)."""
 
 NOISE = "same network, other noise draws"
 
@@ -137,15 +141,15 @@ def _changed_maps(study: Study, network: Network, rows: range) -> dict[str, Tens
         made = {
             NOISE: make_maps(model, preprocessing, study.probe, other, network.distance, progress)
         }
-        for rung, share in SHUFFLED.items():
-            shuffled = randomized_copy(model, seed=settings.seed, share=share)
+        for rung, layers in SHUFFLED.items():
+            shuffled = randomized_copy(model, seed=settings.seed, **layers)
             made[rung] = make_maps(
                 shuffled, preprocessing, study.probe, settings, network.distance, progress
             )
         return {rung: maps.half() for rung, maps in made.items()}
 
     place = study.networks.index(network)
-    key = content_key("ladder", study.map_keys[place], len(rows))
+    key = content_key("ladder", study.map_keys[place], len(rows), list(SHUFFLED))
     return load_or_compute(network.cache, "ladder", key, compute)
 
 

@@ -48,7 +48,10 @@ SECTION = Section(
     methods={
         "Floors and ceilings": "Fisher means over pairs and images; intervals from images as a "
         "sample, renders of one design together. Other noise draws: SmoothGrad's own ceiling. "
-        "Weights are shuffled within each tensor, from the output down (Adebayo et al., NeurIPS "
-        "2018), of one network of a few losses; edges are the Sobel gradient of the image."
+        "Weights are shuffled within each tensor, of one network of a few losses: from the output "
+        "down (Adebayo et al., NeurIPS 2018), and from the input up, since layers near to it that "
+        "keep their weights draw edges whatever lies above. Maps are means over noisy copies, "
+        "which the network and its shuffled copy share, and correlation needs no rescaling of "
+        "them: Smooth MPRT of Hedström et al. (2023). Edges are the Sobel gradient of the image."
     },
 )
