@@ -39,7 +39,8 @@ def write_world(root: Path, *, designs: int, per_design: int, seed: int = 0) -> 
 def overrides(root: Path) -> list[str]:
     """The command-line words that train on a world written to `root`/world and `root`/probe."""
     return [
-        "model=resnet18",
+        "model=timm",
+        "model.name=timm:test_resnet",  # a real residual network of 0.4 million weights
         "model.pretrained=false",
         "data.render=null",
         f"data.source.root={root}/world",
