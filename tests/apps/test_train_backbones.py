@@ -34,7 +34,8 @@ def test_it_learns_and_gives_maps(small_world, name):
     still = [key for key, value in trained.items() if torch.equal(value, initial[key])]
     assert not [key for key in still if key.endswith("weight")]
 
-    files = list(record.analysis_folder.glob("maps-*.safetensors"))
+    folders = (record.untrained_folder, record.analysis_folder)
+    files = [file for folder in folders for file in folder.glob("maps-*.safetensors")]
     assert len(files) == 2  # of the initial weights and of the final ones
     for file in files:
         maps = load_file(file)["maps"].float()

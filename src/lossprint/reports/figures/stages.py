@@ -31,7 +31,8 @@ def stage_curves(stages: pd.DataFrame) -> Figure:
                 upper.plot(place, values, color=color, linestyle=line, marker=marker, label=label)
         upper.set_ylabel("CKA, debiased")
         upper.set_title("How alike two networks are, stage by stage", loc="left")
-        upper.legend(frameon=False, fontsize=8)
+        if upper.lines:
+            upper.legend(frameon=False, fontsize=8)
         for axes in lower:
             low, high = (stages[f"rho_{end}"].fillna(stages["rho"]) for end in ("low", "high"))
             axes.axhline(1, color="black", linestyle="--", linewidth=1)
