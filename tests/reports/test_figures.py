@@ -17,7 +17,7 @@ from lossprint.reports import figures
 from lossprint.reports.figures.galleries import Gallery, overlay
 from lossprint.reports.style import FAMILY_MARKERS, loss_colors, readable
 from lossprint.reports.tables import loss_matrix
-from tests.reports.planted import PROPERTIES, stages
+from tests.reports.planted import FAMILIES, PROPERTIES, evidence, stages
 
 
 def labels(figure: Figure, axes: int = 0) -> list[str]:
@@ -217,6 +217,35 @@ def test_stage_curves_are_the_values_of_the_table():
     single = table.assign(within=np.nan, rho=np.nan)
     (only,) = figures.stage_curves(single).axes
     assert len(only.get_lines()) == 2
+
+
+def test_faithfulness_curves_stand_beside_the_random_order_in_its_direction():
+    curves = evidence()["faithfulness_curves"]
+    figure = figures.faithfulness_curves(curves, colors=loss_colors(FAMILIES))
+    for axes, at_half, chance in zip(
+        figure.axes, (0.5**0.5, 0.25), ([0, 0.5, 1], [1, 0.5, 0]), strict=True
+    ):
+        random, *losses = axes.get_lines()
+        drawn = dict(zip(random.get_xdata(), random.get_ydata(), strict=True))
+        assert [drawn[share] for share in (0.0, 0.5, 1.0)] == chance
+        assert [line.get_ydata()[1] for line in losses] == pytest.approx([at_half] * 5)
+
+
+def test_each_loss_and_property_is_a_point_and_controls_are_hollow():
+    points = pd.DataFrame(
+        [
+            ["triplet", "ranking", "color_hue", "car", 0.5, 0.3],
+            ["arcface", "classification", "color_hue", "car", 0.4, 0.2],
+            ["untrained", "control", "color_hue", "car", 0.3, 0.1],
+            ["triplet", "ranking", "sun_rotation", "shadow", 0.1, 0.05],
+        ],
+        columns=["loss", "family", "property", "region", "share", "displacement"],
+    )
+    drawn = figures.region_effects(points).axes[0].collections
+    filled = [c.get_offsets().tolist() for c in drawn if len(c.get_facecolor())]
+    hollow = [c.get_offsets().tolist() for c in drawn if not len(c.get_facecolor())]
+    assert filled == [[[0.5, 0.3], [0.4, 0.2]], [[0.1, 0.05]]]
+    assert hollow == [[[0.3, 0.1]], []]
 
 
 def test_names_are_written_out():

@@ -61,8 +61,8 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
     if not mean["smallest_p"] <= evidence.alpha:
         return
     sizes = (
-        f"rank correlation {mean['correlation']:.2f} over {mean['units']:.0f} losses, mean over "
-        f"{len(found) - 1} properties, p = {p_value(mean['p'])}, not corrected for other questions"
+        f"rank correlation over {mean['units']:.0f} losses, averaged over properties, "
+        f"{mean['correlation']:.2f}; p = {p_value(mean['p'])}, not corrected for other questions"
     )
     if mean["p"] > evidence.alpha:
         text = (
