@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 from rich.console import Console
@@ -22,7 +23,7 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.style import loss_colors
 from lossprint.runs.record import RunRecord
 from lossprint.runs.tracker import Tracker
-from lossprint.runs.workspace import FILE
+from lossprint.runs.workspace import FILE, Compared, check_workspace
 from lossprint.studies.networks import networks_of_runs
 from lossprint.tensor_files import save_tensors
 from tests.reports import planted
@@ -129,3 +130,32 @@ def test_without_a_server_the_workspace_is_a_file_that_names_what_it_shows(tmp_p
         assert text.count(key) >= 2  # in the workspace and in the report
     assert report.answer in text
     assert finding.text in text
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"workspace": "https://w", "W&B report": "https://r"}, "W&B report https://r"),
+        (ConnectionError("no\nroute"), "not made: W&B says no route; what it was sent is in"),
+    ],
+)
+def test_where_the_workspace_is_or_why_there_is_none_is_said(tmp_path, monkeypatch, answers, told):
+    def send(shown):
+        if isinstance(answers, Exception):
+            raise answers
+        return answers
+
+    monkeypatch.setattr("lossprint.apps.report_tracking.send_workspace", send)
+    shown = Compared("first", "cars", "us", ["first"], {"arcface": "#aa0000"}, [], [], "Yes.", [])
+    console = Console(file=io.StringIO())
+    make_workspace(shown, tmp_path, console, online=True)
+    assert told in console.file.getvalue()
+    assert (tmp_path / FILE).is_file()
+
+
+def test_what_a_workspace_needs_is_named(monkeypatch):
+    with pytest.raises(ValueError, match="it needs logger=wandb, not csv"):
+        check_workspace("csv")
+    monkeypatch.setattr("lossprint.runs.workspace.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install wandb-workspaces"):
+        check_workspace("wandb")

@@ -8,7 +8,7 @@ import pytest
 from lossprint.apps.evidence import EVIDENCE
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.overview import loss_columns, loss_overview
-from lossprint.reports.page import Part, render_page
+from lossprint.reports.page import Part, _headline, render_page
 from lossprint.reports.report import findings, write_report
 from lossprint.reports.section import Link, Widget
 
@@ -106,6 +106,13 @@ def _page(evidence: Evidence, **content) -> str:
         methods={HOSTILE: HOSTILE},
         **{"parts": []} | content,
     )
+
+
+def test_what_a_table_is_stands_out_from_what_there_is_to_know_of_it():
+    assert _headline("CKA, debiased: 0 by chance; 1 is equal") == (
+        "CKA, debiased", ": 0 by chance; 1 is equal",
+    )  # fmt: skip
+    assert _headline("MAP@R of 0.5 runs") == ("MAP@R of 0.5 runs", "")
 
 
 def test_parts_without_evidence_are_left_out(evidence, tmp_path):

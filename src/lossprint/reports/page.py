@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -96,6 +97,7 @@ def render_page(
     )
     environment.filters["readable"] = readable
     environment.filters["data_uri"] = _data_uri
+    environment.filters["headline"] = _headline
     environment.filters["text"] = _text
     environment.filters["address"] = lambda link: _address(link, folder)
     environment.filters["shades"] = _shades
@@ -137,6 +139,13 @@ def _text(value: object) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.3f}" if np.isfinite(value) else "–"
     return str(value)
+
+
+def _headline(caption: str) -> tuple[str, str]:
+    """What a table is, and what there is to know of it: all from its first . : or ; on."""
+    found = re.match(r"(.*?)([.:;] .*)?$", caption, re.DOTALL)
+    assert found is not None  # everything matches
+    return found[1], found[2] or ""
 
 
 def _sort_key(value: object) -> str:

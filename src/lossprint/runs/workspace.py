@@ -59,7 +59,7 @@ def check_workspace(logger: str) -> None:
 
 def write_workspace(compared: Compared, folder: Path) -> Path:
     """Write what `send_workspace` would send as JSON; asks nobody and opens no connection."""
-    views = {"workspace": workspace(compared), "report": report(compared)}
+    views: dict[str, Any] = {"workspace": workspace(compared), "report": report(compared)}
     # The package writes JSON only on its way to the server.
     content = {
         name: json.loads(view._to_model().model_dump_json(by_alias=True, exclude_none=True))
@@ -97,7 +97,7 @@ def workspace(compared: Compared) -> "ws.Workspace":
         runset_settings=ws.RunsetSettings(
             filters=_runs(compared),
             groupby=[losses],
-            group_colors=dict(compared.colors),
+            group_colors={**compared.colors},
             pinned_columns=[
                 *("config:loss.value.family", "config:seed.value", "summary:test/map_at_r"),
             ],
@@ -110,7 +110,7 @@ def report(compared: Compared) -> "wr.Report":
     import wandb_workspaces.reports.v2 as wr
 
     name = "runs"
-    colors = {
+    colors: dict[Any, Any] = {
         wr.RunsetGroup(name, (wr.RunsetGroupKey(wr.Config(LOSS), loss),)): color
         for loss, color in compared.colors.items()
     }

@@ -13,7 +13,7 @@ from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import Drawing, PrintedTable, Section
 from lossprint.reports.sections.explorer import IMAGES
 from lossprint.reports.style import readable
-from lossprint.reports.wording import p_value
+from lossprint.reports.wording import p_value, sentence
 
 SHOWN = 8
 """Images of a group."""
@@ -83,7 +83,7 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
         yield Finding(topic, Verdict.NOT_SHOWN, text, 3.5)
     else:
         row = next(confirmed.itertuples())
-        text = (
+        text = sentence(
             f"{readable(row.loss_near)} holds {row.images} images together that "
             f"{readable(row.loss_far)} tears apart, also in runs that had no part in finding them "
             f"(p = {p_value(row.p)}); {_shared(row, evidence.alpha)}."
