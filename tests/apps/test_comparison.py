@@ -1,6 +1,7 @@
 """From runs on disk to the report, on networks that were saved untrained."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from rich.console import Console
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lossprint.apps import build
 from lossprint.apps.comparison import compare, run_comparison
 from lossprint.apps.comparison_inputs import intervention_set
 from lossprint.apps.selection import select_runs
+from lossprint.runs.levels import keep_level
 from lossprint.runs.record import RunRecord, run_folder
+from lossprint.runs.registry import find_runs
 from lossprint.runs.workspace import FILE
 from tests.runs.wandb_file import read_back
 from tests.small_world import overrides
@@ -171,6 +174,37 @@ def test_what_cannot_be_found_is_named(outputs, words, message):
     config = analysis(outputs, *words)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         compare(select_runs(config), config, Console(quiet=True))
+
+
+def test_what_was_trained_without_keeping_levels_cannot_be_matched(outputs):
+    with pytest.raises(ValueError, match="kept none: train with keep_levels=5"):
+        run(outputs, "match=val/map_at_r")
+    with pytest.raises(ValueError, match="match=val/loss is unknown; valid are val/map_at_r"):
+        run(outputs, "match=val/loss")
+
+
+@pytest.fixture
+def levels(outputs):
+    """States of two epochs of each run; those of seed 0 come no further than 0.2."""
+    records = find_runs(outputs, "small")
+    for record in records:
+        for epoch, value in enumerate([0.1, 0.2] if record.seed == 0 else [0.19, 0.3]):
+            weights = load_file(record.weights_file)
+            weights["embedding.bias"] = weights["embedding.bias"] + epoch
+            place = record.levels_folder
+            keep_level(weights, place, epoch=epoch, value=value, at_most=5)
+    yield
+    for record in records:
+        shutil.rmtree(record.levels_folder)
+
+
+@pytest.mark.usefixtures("levels")
+def test_runs_are_compared_at_equal_retrieval_beside_their_best_epochs(outputs):
+    report, _ = run(outputs, "match=val/map_at_r", "untrained=false", "name=matched")
+    epochs = pd.read_csv(report.page.parent / "tables" / "matched_epochs.csv")
+    assert epochs["value"].tolist() == [0.2, 0.19, 0.2, 0.19]
+    assert epochs["best"].tolist() == [0.2, 0.3, 0.2, 0.3]
+    assert "Where each run was taken" in report.page.read_text()
 
 
 def test_an_empty_folder_holds_no_sweep(tmp_path):

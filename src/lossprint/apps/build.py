@@ -145,12 +145,19 @@ def untrained(config: Mapping[str, Any]) -> nn.Module:
     return embedder(config)
 
 
-def trained(record: RunRecord) -> tuple[nn.Module, Preprocessing]:
-    """The network of a run's best epoch, in eval mode on the fastest device, and its input."""
+def trained(
+    record: RunRecord, *, weights_file: Path | None = None
+) -> tuple[nn.Module, Preprocessing]:
+    """The network of a run's best epoch, or of another one's weights, and its input.
+
+    In eval mode on the fastest device.
+    """
     config = record.config()
     own = "network" in config["model"]
     network, expected = load_run(
-        record, own_network(config["model"], config["seed"]) if own else None
+        record,
+        own_network(config["model"], config["seed"]) if own else None,
+        weights_file=weights_file,
     )
     return network.to(fastest_device()), expected
 

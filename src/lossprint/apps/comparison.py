@@ -31,7 +31,7 @@ from lossprint.training.checks import check_keys
 
 KEYS = (
     *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
-    *("models", "trust", "workspace"),
+    *("models", "trust", "match", "workspace"),
 )
 
 
@@ -65,8 +65,8 @@ def compare(
 
     Args:
         records: finished or not; those that cannot be used are named in the report.
-        config: `study`, `logger`, `untrained`, `allow_mixed`, `trust`, `name` and `output_root`;
-            `workspace` may be there.
+        config: `study`, `logger`, `untrained`, `match`, `allow_mixed`, `trust`, `name` and
+            `output_root`; `workspace` may be there.
         console: progress, the losses, the leading findings and the paths are printed to it.
         evidence: what is computed and shown.
         shared: folder of the tracker's files beside those of the runs, see `TrackedRun`.
@@ -117,6 +117,7 @@ def compare(
                 settings,
                 [piece.study for piece in evidence],
                 intervention_scenes=inputs.intervention_scenes,
+                matched=inputs.matched,
                 left_out=inputs.left_out,
                 on_progress=on_progress,
             )

@@ -15,12 +15,14 @@ from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.probing import kept_for_another_set, weights_key
 from lossprint.probing.network import fastest_device
+from lossprint.runs.levels import METRIC
 from lossprint.runs.record import RunRecord
 from lossprint.studies.comparability import (
     architectures_compared,
     incompatibilities,
     training_differences,
 )
+from lossprint.studies.matching import MatchedNetwork, matched_networks
 from lossprint.studies.networks import Network, networks_of_runs
 
 
@@ -33,6 +35,7 @@ class ComparisonInputs:
         left_out: `run, part, reason` of runs that cannot be used.
         probe: images on which all are compared.
         intervention_scenes: scenes re-rendered with one property changed, or None.
+        matched: the networks of the runs at equal retrieval; none unless that is asked for.
         warnings: what to know of the comparison, one sentence each.
     """
 
@@ -40,6 +43,7 @@ class ComparisonInputs:
     left_out: pd.DataFrame
     probe: ProbeSet
     intervention_scenes: ProbeSet | None
+    matched: list[MatchedNetwork]
     warnings: list[str]
 
     @property
@@ -55,12 +59,16 @@ def comparison_inputs(
 
     Args:
         records: finished or not.
-        config: `untrained` adds controls, `allow_mixed` allows runs that are not comparable.
+        config: `untrained` adds controls, `match` compares at equal retrieval too, `allow_mixed`
+            allows runs that are not comparable.
         intervention_scenes: how many scenes to re-render where the probe set brings none.
 
     Raises:
-        ValueError: no run can be used, or runs are not comparable.
+        ValueError: no run can be used, runs are not comparable, or runs that are to be matched kept
+            no states.
     """
+    if config["match"] not in (None, METRIC):
+        raise ValueError(f"match={config['match']} is unknown; valid are {METRIC} and null")
     networks, left_out = networks_of_runs(
         records, build.trained, results=partial(results_folder, config["output_root"])
     )
@@ -74,6 +82,7 @@ def comparison_inputs(
             f"the runs are not comparable: {'. '.join(mixed[:3])}. Choose runs with runs=…, or "
             "compare them all the same with allow_mixed=true"
         )
+    matched = matched_networks(networks, build.trained) if config["match"] else []
     has_control = any(network.family == "control" for network in networks)
     if config["untrained"] and not has_control and not architectures_compared(runs):
         networks = [*networks, *untrained_networks(runs, config["output_root"])]
@@ -84,6 +93,7 @@ def comparison_inputs(
         left_out,
         probe,
         intervention_set(first, probe, intervention_scenes),
+        matched,
         mixed + training_differences(runs) + probe_set_warnings(networks, probe),
     )
 

@@ -47,6 +47,7 @@ EVIDENCE = tuple(
         "stages",
         "differences",
         "retrieval",
+        "matched_retrieval",
         "training_curves",
     )
 )

@@ -1,5 +1,7 @@
 """From a run on disk to the network it trained."""
 
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from lossprint.runs.record import RunRecord
 
 
 def load_run(
-    record: RunRecord, network: nn.Module | None = None
+    record: RunRecord, network: nn.Module | None = None, *, weights_file: Path | None = None
 ) -> tuple[nn.Module, Preprocessing]:
     """The network of a run's best epoch, in eval mode, and what it expects of its input.
 
@@ -19,15 +21,15 @@ def load_run(
         record: of a finished run.
         network: its architecture, which gets the weights in place; None builds the embedder that
             its configuration names.
+        weights_file: of another epoch of the run, in place of the best one's.
 
     Raises:
         FileNotFoundError: the run has no weights or no configuration.
         ValueError: its weights do not fit its configuration.
     """
-    if not record.weights_file.is_file():
-        raise FileNotFoundError(
-            f"{record.weights_file} is missing; train the run again with force=true"
-        )
+    weights_file = weights_file or record.weights_file
+    if not weights_file.is_file():
+        raise FileNotFoundError(f"{weights_file} is missing; train the run again with force=true")
     try:
         model = record.config()["model"]
         if network is None:
@@ -44,5 +46,5 @@ def load_run(
         raise ValueError(f"{record.config_file} describes no model: {error!r}") from error
     except ValueError as error:
         raise ValueError(f"{record.config_file}: {error}") from error
-    load_weights(network, read_state_dict(record.weights_file), source=record.weights_file)
+    load_weights(network, read_state_dict(weights_file), source=weights_file)
     return network.eval(), preprocessing

@@ -36,6 +36,7 @@ IMMATERIAL = frozenset(
         "hydra",
         "loss.lineage",
         "keep_checkpoints",
+        "keep_levels",
         "logger",
         "num_classes",  # the data tells, whose fingerprint is kept
         "output_root",

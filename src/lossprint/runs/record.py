@@ -113,6 +113,11 @@ class RunRecord:
         return self.folder / "weights.safetensors"
 
     @property
+    def levels_folder(self) -> Path:
+        """States at several levels of validation, see `lossprint.runs.levels`."""
+        return self.folder / "levels"
+
+    @property
     def test_embeddings_file(self) -> Path:
         return self.folder / "test_embeddings.safetensors"
 

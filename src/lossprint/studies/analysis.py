@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 
 from lossprint.data.probe import ProbeSet
 from lossprint.studies.columns import SKIPPED, empty, skipped
+from lossprint.studies.matching import MatchedNetwork
 from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.study import Piece, Study
@@ -42,6 +43,7 @@ def analyse(
     pieces: Sequence[Piece],
     *,
     intervention_scenes: ProbeSet | None = None,
+    matched: Sequence[MatchedNetwork] = (),
     left_out: pd.DataFrame | None = None,
     on_progress: OnProgress = lambda text, done, total: None,
 ) -> Analysis:
@@ -56,6 +58,7 @@ def analyse(
         settings: how much is looked at.
         pieces: of evidence, see `lossprint.studies.study.Piece`.
         intervention_scenes: scenes re-rendered with one property changed, see `ProbeSet`.
+        matched: networks at equal retrieval.
         left_out: `run, part, reason` of runs that were left out before.
         on_progress: called at each step.
 
@@ -83,7 +86,13 @@ def analyse(
         raise ValueError(f"no run can be analysed: {reasons}")
 
     study = Study(
-        used, probe, settings, pieces, intervention_scenes=intervention_scenes, on_progress=on_text
+        used,
+        probe,
+        settings,
+        pieces,
+        intervention_scenes=intervention_scenes,
+        matched=matched,
+        on_progress=on_text,
     )
     tables = {}
     for name in names:

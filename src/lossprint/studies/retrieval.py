@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from lossprint.metrics import likeness_against_difference
 from lossprint.studies.columns import INTERVAL, LOSS, RUN
 from lossprint.studies.concatenation import concatenated_folds
 from lossprint.studies.intervals import by_loss
@@ -16,13 +18,40 @@ RECALLS = ("recall_at_2", "recall_at_4", "recall_at_8")
 TABLES: Tables = {
     "retrieval": (*RUN, "metric", "value"),
     "retrieval_by_loss": (*LOSS, "metric", *INTERVAL),
+    # How the likeness of two losses (`rho`: corrected for training noise) goes with the difference
+    # of their MAP@R.
+    "retrieval_relation": ("measure", "rho", "losses", "rank_correlation", "p", "smallest_p"),
 }
 
 
 def compute(study: Study) -> Results:
-    """The metrics that runs kept of their test."""
+    """The metrics that runs kept of their test, and whether likeness goes with them."""
     retrieval = retrieval_table(study.networks)
-    return {"retrieval": retrieval, "retrieval_by_loss": by_loss(retrieval, "metric")}
+    summary = by_loss(retrieval, "metric")
+    trained = summary[(summary["metric"] == METRICS[0]) & (summary["family"] != "control")]
+    values = dict(zip(trained["loss"], trained["mean"], strict=True))
+    corrected = study.table("corrected_by_loss")
+    rows = []
+    for measure, table in (("correlation", "agreement_by_loss"), ("cka", "similarity_by_loss")):
+        rho = not corrected.empty and bool(corrected[measure].notna().all())
+        likeness = _likeness(corrected if rho else study.table(table), measure, list(values))
+        found = likeness_against_difference(
+            likeness, list(values.values()), draws=study.settings.draws, seed=study.settings.seed
+        )
+        if np.isfinite(found.correlation):
+            rows.append([measure, rho, len(values), found.correlation, found.p, found.smallest_p])
+    return {
+        "retrieval": retrieval,
+        "retrieval_by_loss": summary,
+        "retrieval_relation": pd.DataFrame(rows, columns=list(TABLES["retrieval_relation"])),
+    }
+
+
+def _likeness(by_loss: pd.DataFrame, measure: str, losses: list[str]) -> np.ndarray:
+    """[L, L] of these losses from a table of pairs; NaN where a pair is missing."""
+    matrix = by_loss.pivot(index="loss_a", columns="loss_b", values=measure)
+    matrix = matrix.reindex(index=losses, columns=losses).to_numpy(float)
+    return np.where(np.isnan(matrix), matrix.T, matrix)
 
 
 def retrieval_table(networks: Sequence[Network]) -> pd.DataFrame:

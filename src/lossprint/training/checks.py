@@ -48,6 +48,8 @@ def check_run(config: Mapping[str, Any]) -> None:
     check_flag("force", config["force"])
     check_flag("analyze", config["analyze"])
     check_flag("keep_checkpoints", config["keep_checkpoints"])
+    if config["keep_levels"] != 0:
+        check_whole_number("keep_levels", config["keep_levels"], 2)
     sampler, trainer = config["sampler"], config["trainer"]
     check_keys("sampler.", sampler, ["classes_per_batch", "samples_per_class", "batches"])
     check_whole_number("sampler.classes_per_batch", sampler["classes_per_batch"], 1)
