@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from lossprint.metrics import image_weights, mean_over_images, mean_over_runs_and_images
+from lossprint.metrics import (
+    image_groups,
+    jackknife_values,
+    mean_over_images,
+    mean_over_runs_and_images,
+    normalized_r_precision,
+    normalized_r_precision_maximum,
+)
 
 
 def student(values, confidence=0.95):
@@ -34,8 +41,8 @@ def test_unequal_clusters_agree_with_the_bootstrap():
     clusters = np.repeat(np.arange(150), rng.integers(1, 9, 150))
     values = rng.normal(size=150)[clusters] + rng.normal(size=len(clusters))
     found = mean_over_images(values, clusters)
-    weights = image_weights(len(values), clusters, resamples=4000, seed=0)
-    low, high = np.quantile(weights @ values, [0.025, 0.975])
+    counts = rng.multinomial(150, np.full(150, 1 / 150), 4000)[:, clusters]
+    low, high = np.quantile(counts @ values / counts.sum(1), [0.025, 0.975])
     width = high - low
     assert found.low == pytest.approx(low, abs=0.08 * width)
     assert found.high == pytest.approx(high, abs=0.08 * width)
@@ -43,15 +50,59 @@ def test_unequal_clusters_agree_with_the_bootstrap():
     assert alone.high - alone.low < 0.75 * width  # as if images were independent
 
 
-def test_weights_are_counts_of_whole_clusters():
-    weights = image_weights(5, ["a", "b", "a", "b", "b"], resamples=200, seed=3)
-    np.testing.assert_allclose(weights.sum(1), 1)
-    assert (weights[:, 0] == weights[:, 2]).all()
-    assert (weights[:, 1] == weights[:, 4]).all()
-    # Both a, both b, or one of each: the weight of an image of a is 1/2, 0 or 1/5.
-    assert {round(x, 6) for x in weights[:, 0]} == {0.5, 0.0, 0.2}
-    again = image_weights(5, ["a", "b", "a", "b", "b"], resamples=200, seed=3)
-    np.testing.assert_array_equal(weights, again)
+def test_groups_keep_clusters_together_and_are_not_many():
+    clusters = np.random.default_rng(3).integers(0, 50, 400)
+    groups = image_groups(400, clusters, at_most=7)
+    assert set(groups) == set(range(7))
+    together = {(cluster, group) for cluster, group in zip(clusters, groups, strict=True)}
+    assert len(together) == 50
+    np.testing.assert_array_equal(groups, image_groups(400, clusters, at_most=7))
+    assert set(np.bincount(image_groups(400))) == {20}
+    assert image_groups(3, ["a"] * 3).tolist() == [-1] * 3  # without it there is nothing
+
+
+def test_of_a_mean_the_jackknife_is_student():
+    values = np.random.default_rng(6).normal(size=9)
+    left_out = [np.delete(values, i).mean() for i in range(9)]
+    np.testing.assert_allclose(jackknife_values(values.mean(), left_out), values)
+
+
+def test_of_a_ratio_the_jackknife_agrees_with_the_delta_method():
+    rng = np.random.default_rng(7)
+    top, bottom = rng.normal(2, 0.3, 400), rng.normal(5, 0.3, 400)
+    ratio = top.mean() / bottom.mean()
+    left_out = [np.delete(top, i).mean() / np.delete(bottom, i).mean() for i in range(400)]
+    found = mean_over_images(jackknife_values(ratio, left_out))
+    assert found.mean == pytest.approx(ratio)
+    slope = (top - ratio * bottom) / bottom.mean()
+    assert found.high - found.mean == pytest.approx(1.96 * slope.std() / 20, rel=0.01)
+
+
+@pytest.mark.parametrize("known", [0.0, 1.0], ids=["planted nothing", "planted truth"])
+def test_of_nr_precision_the_jackknife_holds_the_truth(known):
+    """Queries are neighbours of each other: their own spread is too small by half."""
+
+    def draw(rng):
+        labels = rng.integers(0, 3, 45)
+        embeddings = known * np.eye(3)[labels] + 0.7 * rng.normal(size=(45, 3))
+        return labels, embeddings
+
+    def share(labels, embeddings):
+        largest = normalized_r_precision_maximum({"p": labels}, variance="hypergeometric")["p"]
+        return normalized_r_precision(embeddings, labels, variance="hypergeometric") / largest
+
+    rng = np.random.default_rng(8)
+    truth = np.mean([share(*draw(rng)) for _ in range(80)])
+    assert (truth > 0.2) if known else (abs(truth) < 0.02)
+    held = 0
+    for _ in range(20):
+        labels, embeddings = draw(rng)
+        groups = image_groups(45, at_most=8)
+        kept = [groups != group for group in range(8)]
+        left_out = [share(labels[images], embeddings[images]) for images in kept]
+        found = mean_over_images(jackknife_values(share(labels, embeddings), left_out))
+        held += found.low <= truth <= found.high
+    assert held >= 18
 
 
 @pytest.mark.parametrize(
@@ -132,7 +183,7 @@ def test_too_little_is_a_point():
         (lambda: mean_over_images([0.5, 1.5], ["a"]), r"clusters have shape \[1\].* 2 images"),
         (lambda: mean_over_runs_and_images([1.0, 2.0]), r"shape \[2\]: they must be \[M, N\]"),
         (lambda: mean_over_images([[1.0, 2.0]]), r"shape \[1, 2\]: they must be \[N\]"),
-        (lambda: image_weights(0, seed=0), "no images"),
+        (lambda: image_groups(2, ["a"]), r"clusters have shape \[1\].* 2 images"),
     ],
 )
 def test_bad_input_is_named(call, message):

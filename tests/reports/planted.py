@@ -96,16 +96,19 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         "retrieval": retrieval,
         "retrieval_by_loss": _by_loss(retrieval, ["metric"]),
         "agreement": agreement,
-        "agreement_by_loss": _pairs_by_loss(agreement, ["correlation", "spread", "divergence"]),
-        "similarity": similarity,
-        "similarity_by_loss": _pairs_by_loss(similarity, ["cka", "neighbor_overlap"]).assign(
-            chance=10 / 59
+        "agreement_by_loss": _pairs_by_loss(
+            agreement, ["correlation", "spread", "divergence"], interval_of="correlation"
         ),
+        "similarity": similarity,
+        "similarity_by_loss": _pairs_by_loss(
+            similarity, ["cka", "neighbor_overlap"], interval_of="cka"
+        ).assign(chance=10 / 59),
         "properties": properties,
-        "properties_by_loss": _by_loss(properties, ["property"]),
+        "properties_by_loss": _by_loss(properties, ["property"], images=True).assign(maximum=25.0),
         "property_families": property_families(p_holm=0.5),
-        "shares_by_loss": _by_loss(shares, ["region", "area"]),
-        "interventions_by_loss": _by_loss(interventions, ["property", "reference"]),
+        "shares": shares,
+        "shares_by_loss": _by_loss(shares, ["region", "area"], images=True),
+        "interventions_by_loss": _by_loss(interventions, ["property", "reference"], images=True),
         "contrasts": pd.DataFrame([contrast(losses=len(trained))]),
         "odd_losses": odd_losses(arcface=0.02),
         "corrected_by_loss": corrected(0.9),
@@ -126,6 +129,12 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         ].assign(region="car", share=0.4, displacement=0.3),
         "region_correlations": region_correlations(p=0.01),
         "explainers": explainers(smoothgrad=0.01, grad_cam=0.01),
+        "retrieval_relation": pd.DataFrame(
+            [["correlation", True, 4, -0.9, 0.04, 1 / 24], ["cka", False, 4, 0.1, 0.7, 1 / 24]],
+            columns=["measure", "rho", "losses", "rank_correlation", "p", "smallest_p"],
+        ),
+        "matched_contrasts": pd.DataFrame([contrast(losses=len(trained), rho=0.95, p=0.2)]),
+        "matched_epochs": per_run.assign(epoch=3, value=0.3, best=0.4),
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
         "ladder": pd.DataFrame(
@@ -243,6 +252,8 @@ def contrast(**changes: object) -> dict[str, object]:
         "seeds": 2,
         "within": 0.85,
         "between": 0.6,
+        "between_low": np.nan,
+        "between_high": np.nan,
         "share": 0.625,
         "share_low": 0.5,
         "share_high": 0.75,
@@ -359,14 +370,16 @@ def _pair(a: pd.Series, b: pd.Series) -> dict[str, object]:
     }
 
 
-def _by_loss(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+def _by_loss(table: pd.DataFrame, keys: list[str], *, images: bool = False) -> pd.DataFrame:
     groups = table.groupby(["loss", "family", *keys], sort=False)["value"]
     summary = groups.agg(mean="mean", low="min", high="max", runs="count").reset_index()
     summary.loc[summary["runs"] == 1, ["low", "high"]] = np.nan
+    if images:
+        summary = summary.assign(image_low=summary["mean"] - 0.1, image_high=summary["mean"] + 0.1)
     return summary
 
 
-def _pairs_by_loss(pairs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
+def _pairs_by_loss(pairs: pd.DataFrame, measures: list[str], *, interval_of: str) -> pd.DataFrame:
     rows = []
     for a, b in combinations_with_replacement(FAMILIES, 2):
         chosen = pairs[
@@ -383,4 +396,6 @@ def _pairs_by_loss(pairs: pd.DataFrame, measures: list[str]) -> pd.DataFrame:
                 **chosen[measures].mean().to_dict(),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    mean = table[interval_of]
+    return table.assign(image_low=mean - 0.1, image_high=mean + 0.1)

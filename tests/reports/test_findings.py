@@ -161,7 +161,8 @@ def test_observations_name_the_extremes(evidence):
     least = trained.loc[trained["correlation"].idxmin()]
     bare = replaced(evidence, corrected_by_loss=pd.DataFrame())
     (found,) = about(bare, "saliency maps: pairs")
-    assert f"agree least (r = {least['correlation']:.2f})" in found.text
+    over_images = f"{least['image_low']:.2f} to {least['image_high']:.2f} over images"
+    assert f"agree least (r = {least['correlation']:.2f}, {over_images})" in found.text
     (car,) = about(evidence, "where the maps lie")
     assert car.text.startswith("The car fills 30% of the pictures and holds ")
     (moves,) = about(evidence, "interventions")

@@ -83,9 +83,11 @@ def test_property_table_has_the_study_s_form(evidence):
     ]
     means = evidence["properties_by_loss"].set_index(["loss", "property"])["mean"]
     hue = np.mean([means[loss, "color_hue"] for loss in ("contrastive", "triplet")])
-    assert table.loc["mean of ranking", "color_hue"] == f"{hue:.2f}*"
+    assert table.loc["mean of ranking", "color_hue"] == f"{hue:.2f}* ({hue / 25:.0%})"
     model = means["contrastive", "model"]
-    assert table.loc["contrastive", "model"] == f"{model:.2f}"  # below 2.576: no mark
+    assert (
+        table.loc["contrastive", "model"] == f"{model:.2f} ({model / 25:.0%})"
+    )  # below 2.576: no mark
     assert table.loc["p, Holm", "model"] == "< 0.0001"
 
 
@@ -123,7 +125,8 @@ def test_contrasts_and_shares_as_text(evidence):
 def test_interventions_have_a_table_for_each_reference(evidence):
     for reference, model in (("unrelated_scenes", "0.250"), ("two_designs", "1.000")):
         table = table_of(evidence, f"interventions_against_{reference}").set_index("loss")
-        assert table.loc["untrained", "model"] == model  # one run: no interval
+        low, high = float(model) - 0.1, float(model) + 0.1  # one run: over images alone
+        assert table.loc["untrained", "model"] == f"{model} ({low:.3f} to {high:.3f})"
         assert table.loc["arcface", "model"] == f"{model} [{model}, {model}]"
 
 

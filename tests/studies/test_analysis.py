@@ -20,6 +20,7 @@ from lossprint.studies import analysis as analysis_of
 from lossprint.studies import map_agreement as map_study
 from lossprint.studies.analysis import Analysis
 from lossprint.studies.interventions import displacement
+from tests.studies.oracles import cka, nr_precision
 from tests.studies.planted import IMAGES, PIECES, SECTIONS, SETTINGS, Loads, networks, probe_set
 
 
@@ -111,34 +112,16 @@ def test_numbers_are_those_of_the_stored_embeddings(families):
     table = analysis.tables["similarity"].set_index(["run_a", "run_b"])
     for pair in list(table.index)[::17]:
         a, b = (stored[run] for run in pair)
-        # Song et al.'s unbiased HSIC, written out.
-        k, m = a @ a.T, b @ b.T
-        cka = _hsic(k, m) / np.sqrt(_hsic(k, k) * _hsic(m, m))
-        assert table.loc[pair, "cka"] == pytest.approx(cka, abs=1e-9)
+        assert table.loc[pair, "cka"] == pytest.approx(cka(a, b), abs=1e-9)
         near = [np.argsort(cdist(x, x) + 9 * np.eye(len(x)), axis=1)[:, :10] for x in (a, b)]
         shared = np.mean([len({*x} & {*y}) / 10 for x, y in zip(*near, strict=True)])
         assert table.loc[pair, "neighbor_overlap"] == pytest.approx(shared)
     values = analysis.tables["properties"].set_index(["run", "property"])["value"]
     run = "cosface/fold0-seed1"
-    assert values[run, "model"] == pytest.approx(_nr_precision(stored[run], "model"))
-
-
-def _hsic(k: np.ndarray, m: np.ndarray) -> float:
-    n, k, m = len(k), k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    total = np.trace(k @ m) + k.sum() * m.sum() / ((n - 1) * (n - 2))
-    return float((total - 2 / (n - 2) * (k @ m).sum()) / (n * (n - 3)))
-
-
-def _nr_precision(points: np.ndarray, name: str) -> float:
-    labels = probe_set().properties[name].to_numpy()
-    order = np.argsort(cdist(points, points) + 9 * np.eye(len(points)), axis=1)
-    z = []
-    for query, label in enumerate(labels):
-        n = (labels == label).sum()
-        r, p = n - 1, n / len(labels)
-        hits = (labels[order[query, :r]] == label).sum()
-        z.append((hits - r * p) / np.sqrt(r * p * (1 - p)))
-    return float(np.mean(z))
+    expected, largest = nr_precision(stored[run], probe_set().properties["model"].to_numpy())
+    assert values[run, "model"] == pytest.approx(expected)
+    by_loss = analysis.tables["properties_by_loss"].query("property == 'model'")
+    np.testing.assert_allclose(by_loss["maximum"].astype(float), largest)
 
 
 def test_shares_are_sums_inside_the_masks(families):

@@ -9,40 +9,33 @@ from scipy import stats
 
 from lossprint.runs.record import RunRecord
 from lossprint.studies.family_tests import property_families
-from lossprint.studies.intervals import by_loss, mean_interval
+from lossprint.studies.intervals import by_loss
 from lossprint.studies.retrieval import retrieval_table
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.training_curves import curves_table
 from tests.studies.planted import networks
 
 
+def summary(runs: dict[str, list[float]]) -> pd.DataFrame:
+    rows = [[loss, "ranking", "map_at_r", value] for loss in runs for value in runs[loss]]
+    table = pd.DataFrame(rows, columns=["loss", "family", "metric", "value"])
+    return by_loss(table, "metric").set_index("loss")
+
+
 def test_interval_is_student_s():
     values = [0.31, 0.35, 0.30]
-    mean, low, high = mean_interval(values)
+    found = summary({"a": values}).loc["a"]
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert mean == pytest.approx(np.mean(values))
-    assert (low, high) == pytest.approx((expected.low, expected.high))
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
 
 
-def test_one_value_has_no_interval_and_none_has_no_mean():
-    np.testing.assert_equal(mean_interval([0.5]), (0.5, np.nan, np.nan))
-    np.testing.assert_equal(mean_interval([np.nan]), (np.nan, np.nan, np.nan))
-    assert mean_interval([0.2, np.nan, 0.4])[0] == pytest.approx(0.3)
-
-
-def test_runs_of_a_loss_are_averaged_and_counted():
-    table = pd.DataFrame(
-        {
-            "loss": ["b", "b", "a"],
-            "family": "ranking",
-            "metric": "map_at_r",
-            "value": [0.2, 0.4, 0.1],
-        }
-    )
-    found = by_loss(table, "metric").set_index("loss")
-    assert found.index.tolist() == ["b", "a"]
-    assert found.loc["b", ["mean", "runs"]].tolist() == [pytest.approx(0.3), 2]
-    assert np.isnan(found.loc["a", "low"])
+def test_fewer_than_three_runs_are_points():
+    found = summary({"b": [0.2, 0.4], "a": [0.1], "c": [0.2, np.nan, 0.4], "d": [np.nan]})
+    assert found.index.tolist() == ["b", "a", "c", "d"]
+    np.testing.assert_allclose(found["mean"], [0.3, 0.1, 0.3, np.nan])
+    assert found["runs"].tolist() == [2, 1, 2, 0]
+    assert found[["low", "high"]].isna().all(axis=None)
 
 
 def properties(rng: np.random.Generator, shift: float = 0.0) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from lossprint.runs.record import (
 )
 from lossprint.runs.tracker import Tracker
 from lossprint.tensor_files import save_tensors
+from lossprint.training.callbacks.kept_levels import KeptLevels
 from lossprint.training.callbacks.metrics_file import EpochMetrics
 from lossprint.training.checkpoints import Checkpoints
 from lossprint.training.datamodule import ImageDataModule
@@ -51,13 +52,21 @@ from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick
 from lossprint.training.module import MetricLearning
 from lossprint.training.processes import is_first_process
 
-PROPERTY = "nr/"
+PROPERTY, SHARE = "nr/", "nr_share/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
 STATES_KEPT = 5 * 3
 """A run's weights and four checkpoints, each of weights and two states of an optimizer, rounded up:
 so many times the size of the network a training needs room for."""
 REPLACED = (
-    *("checkpoints", "analysis", "saliency", "config.yaml", "metrics.csv", "weights.safetensors"),
+    *(
+        "checkpoints",
+        "analysis",
+        "saliency",
+        "levels",
+        "config.yaml",
+        "metrics.csv",
+        "weights.safetensors",
+    ),
     *("test_embeddings.safetensors", "gallery.png", "saliency.png", "probe_properties.csv"),
 )
 """What a run's folder holds beside its record, to be removed when the run is replaced."""
@@ -129,10 +138,10 @@ def _trained(
     check_image_sizes(network, config)
     images = images or build.partition(config)
     size = sum(value.nbytes for value in network.state_dict().values())
-    check_writable(folder, required_bytes=STATES_KEPT * size)
+    check_writable(folder, required_bytes=(STATES_KEPT + config["keep_levels"]) * size)
     first = is_first_process()
     if first:
-        for place in (folder, folder / "checkpoints", folder / "analysis"):
+        for place in (folder, *(folder / name for name in ("checkpoints", "analysis", "levels"))):
             remove_leftovers(place)
         if existing is None and (config["force"] or (folder / RECORD_FILE).exists()):
             clear_run(folder)
@@ -276,6 +285,8 @@ def _train(
                 record.metrics_file, lambda metrics, epoch: tracker.log(metrics, epoch=epoch)
             ),
         ]
+        if config["keep_levels"]:
+            callbacks.append(KeptLevels(record.levels_folder, config["keep_levels"]))
         trainer = build.trainer(config, network, callbacks, checkpoints)
         metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
         if not first:
@@ -332,10 +343,10 @@ def show_result(record: RunRecord, console: Console) -> None:
     rows = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
     _show_table("unseen classes", rows, metrics, console, title=record.name)
     properties = [key.removeprefix(PROPERTY) for key in metrics if key.startswith(PROPERTY)]
-    rows = [(p, f"untrained/nr/{p}", PROPERTY + p) for p in properties]
+    rows = [(p, f"untrained/nr/{p}", PROPERTY + p, SHARE + p) for p in properties]
     rows.sort(key=lambda row: -metrics[row[2]])
     if rows:
-        _show_table("clusters by (NR-Prec)", rows, metrics, console)
+        _show_table("clusters by (NR-Prec)", rows, metrics, console, "of the most possible")
     if record.collapsed:
         console.print(
             "[bold yellow]collapsed:[/] the embedding of the unseen classes uses "
@@ -352,16 +363,17 @@ def show_result(record: RunRecord, console: Console) -> None:
 
 def _show_table(
     subject: str,
-    rows: list[tuple[str, str, str]],
+    rows: Sequence[tuple[str, ...]],
     metrics: Mapping[str, float],
     console: Console,
+    *more: str,
     title: str | None = None,
 ) -> None:
-    """Rows of a name and the keys of its two metrics."""
+    """Rows of a name and the keys of its metrics: untrained, trained and `more`."""
     table = Table(title=title, title_justify="left")
     table.add_column(subject)
-    table.add_column("untrained", justify="right")
-    table.add_column("trained", justify="right")
+    for heading in ("untrained", "trained", *more):
+        table.add_column(heading, justify="right")
     for name, *keys in rows:
         values = [metrics.get(key) for key in keys]
         table.add_row(name, *["–" if value is None else f"{value:.3f}" for value in values])

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lossprint.metrics.geometry import EmbeddingGeometry, embedding_geometry
     from lossprint.metrics.intervals import (
         Interval,
-        image_weights,
+        image_groups,
+        jackknife_values,
         mean_over_images,
         mean_over_runs_and_images,
     )
     from lossprint.metrics.likeness import training_corrected, unusable_runs
+    from lossprint.metrics.mantel import RankRelation, likeness_against_difference
     from lossprint.metrics.properties import (
         PropertyPrecision,
         normalized_r_precision,
@@ -35,6 +37,7 @@ __all__ = [
     "Interval",
     "LossContrast",
     "PropertyPrecision",
+    "RankRelation",
     "concatenated",
     "debiased_cka",
     "debiased_cka_matrix",
@@ -42,7 +45,9 @@ __all__ = [
     "family_contrast",
     "fisher_mean",
     "fisher_std",
-    "image_weights",
+    "image_groups",
+    "jackknife_values",
+    "likeness_against_difference",
     "loss_contrast",
     "mean_over_images",
     "mean_over_runs_and_images",
@@ -60,6 +65,7 @@ _HOMES = {
     "Interval": "intervals",
     "LossContrast": "between_losses",
     "PropertyPrecision": "properties",
+    "RankRelation": "mantel",
     "concatenated": "concatenation",
     "debiased_cka": "cka",
     "debiased_cka_matrix": "cka",
@@ -67,7 +73,9 @@ _HOMES = {
     "family_contrast": "between_families",
     "fisher_mean": "fisher",
     "fisher_std": "fisher",
-    "image_weights": "intervals",
+    "image_groups": "intervals",
+    "jackknife_values": "intervals",
+    "likeness_against_difference": "mantel",
     "loss_contrast": "between_losses",
     "mean_over_images": "intervals",
     "mean_over_runs_and_images": "intervals",

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
+GROUPS = 20
+"""Groups of images that are left out one at a time, where there are more images."""
+
 
 class Interval(NamedTuple):
     """A mean with its interval; NaN where there is too little to tell."""
@@ -90,32 +93,52 @@ def mean_over_runs_and_images(
     return _interval(mean, variance, variance**2 / parts if parts else 1.0, bounded, confidence)
 
 
-def image_weights(
-    count: int, clusters: ArrayLike | None = None, *, resamples: int = 999, seed: int
-) -> NDArray[np.float64]:
-    """Weights of images in bootstrap samples of clusters, [B, N], each row of sum 1.
+def image_groups(
+    count: int, clusters: ArrayLike | None = None, *, at_most: int = GROUPS
+) -> NDArray[np.intp]:
+    """Groups of images [N], 0 … G − 1, to be left out one at a time; see `jackknife_values`.
 
-    For what is no mean of images: computed once with each row's weights, the values' quantiles are
-    its interval. Agreement [R, R, N] @ weights.T, for one, is the likeness of runs in each sample.
+    −1, for no group, where all images are of one cluster: without it there is nothing.
 
     Args:
         count: N images.
-        clusters: as for `mean_over_images`.
-        resamples: B.
-        seed: of drawing.
+        clusters: as for `mean_over_images`; those of one stay together.
+        at_most: groups; more clusters are put together at random, always the same.
 
     Raises:
-        ValueError: clusters of another number than `count`, or no image.
+        ValueError: clusters of another number than `count`.
+
+    Example:
+        >>> image_groups(4, ["a", "b", "b", "a"]).tolist()
+        [0, 1, 1, 0]
     """
     codes = _cluster_codes(clusters, count)
-    number = codes.max(initial=-1) + 1
-    if not number:
-        raise ValueError("there are no images to resample")
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(number, np.full(number, 1 / number), resamples)[:, codes].astype(
-        float
-    )
-    return weights / weights.sum(1, keepdims=True)
+    number = int(codes.max(initial=-1)) + 1
+    if number < 2:
+        return np.full(count, -1)
+    if number <= at_most:
+        return codes
+    return (np.random.default_rng(0).permutation(number) % at_most)[codes]
+
+
+def jackknife_values(whole: ArrayLike, left_out: ArrayLike) -> NDArray[np.float64]:
+    """What each of G groups of images says of a number that is no mean of images.
+
+    Tukey's pseudo-values, moved so that their mean is the number itself: `mean_over_images` of
+    them, or `mean_over_runs_and_images`, has the variance of leaving out one group at a time.
+
+    Args:
+        whole: [...] the number, of all images.
+        left_out: [..., G] the same without each group.
+
+    Returns:
+        [..., G].
+    """
+    without = np.asarray(left_out, dtype=np.float64)
+    if not without.shape[-1]:
+        return without
+    apart = without.mean(-1, keepdims=True) - without
+    return np.asarray(whole, dtype=np.float64)[..., None] + (without.shape[-1] - 1) * apart
 
 
 def _over_images(

@@ -25,6 +25,8 @@ from lossprint.probing.progress import ImagesDone as ImagesDone
 from lossprint.probing.properties import make_properties as make_properties
 from lossprint.probing.properties import probe_properties as probe_properties
 from lossprint.probing.properties import properties_key as properties_key
+from lossprint.probing.properties import properties_left_out as properties_left_out
+from lossprint.probing.properties import properties_maximum as properties_maximum
 from lossprint.probing.settings import MapSettings as MapSettings
 from lossprint.probing.settings import PropertySettings as PropertySettings
 from lossprint.probing.shares import area_shares as area_shares

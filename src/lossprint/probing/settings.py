@@ -39,7 +39,8 @@ class PropertySettings:
     Attributes:
         normalize: L2-normalize embeddings before the search.
         max_neighbors: cap of the search; None takes all R.
-        variance: "binomial" as published, or "hypergeometric".
+        variance: "hypergeometric", under which chance has standard deviation 1, or "binomial" as
+            published.
         significant: the study's mark on values of at least this much; None marks nothing.
 
     Raises:
@@ -48,7 +49,7 @@ class PropertySettings:
 
     normalize: bool = True
     max_neighbors: int | None = None
-    variance: Literal["binomial", "hypergeometric"] = "binomial"
+    variance: Literal["binomial", "hypergeometric"] = "hypergeometric"
     significant: float | None = None
 
     def __post_init__(self) -> None:

@@ -7,8 +7,8 @@ from lossprint.data.probe import ProbeSet
 from lossprint.saliency import region_shares
 
 
-def saliency_shares(maps: Tensor, probe: ProbeSet) -> dict[str, float]:
-    """Mean share of each region, over the images whose maps are not zero everywhere.
+def saliency_shares(maps: Tensor, probe: ProbeSet) -> dict[str, Tensor]:
+    """Share of each region [N], float64; NaN for images whose maps are zero everywhere.
 
     Args:
         maps: [N, H, W] of the first N probe images.
@@ -17,7 +17,7 @@ def saliency_shares(maps: Tensor, probe: ProbeSet) -> dict[str, float]:
     if probe.masks is None:
         return {}
     shares = region_shares(maps, probe.masks[: len(maps)])
-    return {name: float(share.saliency.nanmean()) for name, share in shares.items()}
+    return {name: share.saliency for name, share in shares.items()}
 
 
 def area_shares(probe: ProbeSet, images: int) -> dict[str, float]:

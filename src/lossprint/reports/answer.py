@@ -98,7 +98,10 @@ def _how_much(rows: list[pd.Series]) -> str:
                 )
             sizes.append(size)
         elif np.isfinite(row["between"]):
-            sizes.append(f"their {noun} agree at {name} = {row['between']:.2f}")
+            size = f"their {noun} agree at {name} = {row['between']:.2f}"
+            if np.isfinite([row["between_low"], row["between_high"]]).all():
+                size += f" ({row['between_low']:.2f} to {row['between_high']:.2f} over images)"
+            sizes.append(size)
     if not sizes:
         return ""
     corrected = any(np.isfinite(row["rho"]) for row in rows)

@@ -16,8 +16,8 @@ class Evidence:
 
     Which columns a table has is said by the study of the same name as the section that shows it.
     An empty table may lack its columns, so ask for `.empty` first. `family` is "ranking",
-    "classification" or "control". Intervals (`low`, `high`) are 95 % intervals over runs and NaN
-    where there are too few runs for one.
+    "classification" or "control". Intervals (`low`, `high`) are 95 % intervals over runs, and
+    over images where these are a sample too; NaN where there are fewer than three runs.
 
     Attributes:
         tables: by name.

@@ -48,20 +48,48 @@ def property_matrix(by_loss: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]
     return matrix.loc[by_family(families, families), columns], families
 
 
-def pair_table(by_loss: pd.DataFrame, measure: str, *, spread: str | None = None) -> pd.DataFrame:
-    """Losses × losses as text, `value ± spread` where a spread is named; families grouped."""
+def pair_table(
+    by_loss: pd.DataFrame, measure: str, *, spread: str | None = None, interval: bool = False
+) -> pd.DataFrame:
+    """Losses × losses as text, families grouped.
+
+    Args:
+        spread: a column, for `value ± spread`.
+        interval: whether to print `value (low to high)`, the interval over images.
+    """
     matrix, _ = loss_matrix(by_loss, measure)
     text = matrix.map(number)
+    if interval:
+        low, high = (loss_matrix(by_loss, side)[0] for side in ("image_low", "image_high"))
+        text = text.where(
+            low.isna(), text + " (" + low.map(number) + " to " + high.map(number) + ")"
+        )
     if spread is not None:
         spreads, _ = loss_matrix(by_loss, spread)
         text = text.where(spreads.isna(), text + " ± " + spreads.map(number))
     return text.rename_axis(index="loss").reset_index()
 
 
+NOTATION = (
+    "[…]: 95 % interval over runs and images, from three runs on; (…): over images alone, of these "
+    "very runs, where there are fewer"
+)
+
+
 def interval_cells(by_loss: pd.DataFrame) -> pd.DataFrame:
-    """Add a column `cell`: the mean with its interval, as text."""
-    values = zip(*(by_loss[name].astype(float) for name in ("mean", "low", "high")), strict=True)
-    return by_loss.assign(cell=[with_interval(*row) for row in values])
+    """Add a column `cell`: the mean with its interval, as text.
+
+    Without an interval over runs it is that over images, where there is one: see `NOTATION`.
+    """
+    names = ("mean", "low", "high", "image_low", "image_high")
+    values = by_loss.reindex(columns=list(names)).astype(float).to_numpy()
+    return by_loss.assign(cell=[_cell(*row) for row in values])
+
+
+def _cell(mean: float, low: float, high: float, image_low: float, image_high: float) -> str:
+    if np.isfinite([low, high]).all():
+        return with_interval(mean, low, high)
+    return with_image_interval(mean, image_low, image_high)
 
 
 def losses_by(cells: pd.DataFrame, columns: str) -> pd.DataFrame:
@@ -83,6 +111,13 @@ def with_interval(mean: float, low: float, high: float, digits: int = 3) -> str:
     if not np.isfinite([low, high]).all():
         return number(mean, digits)
     return f"{number(mean, digits)} [{number(low, digits)}, {number(high, digits)}]"
+
+
+def with_image_interval(mean: float, low: float, high: float, digits: int = 3) -> str:
+    """`mean (low to high)`, or the mean alone where there is no interval."""
+    if not np.isfinite([low, high]).all():
+        return number(mean, digits)
+    return f"{number(mean, digits)} ({number(low, digits)} to {number(high, digits)})"
 
 
 def probability(value: float) -> str:

@@ -10,7 +10,10 @@ RUN = ("run", "loss", "family", "fold", "seed")
 LOSS = ("loss", "family")
 
 INTERVAL = ("mean", "low", "high", "runs")
-"""Over the runs of a loss, with its 95 % interval; NaN where there are too few runs for one."""
+"""Over the runs of a loss, with its 95 % interval; NaN where there are fewer than three runs."""
+
+IMAGE_INTERVAL = ("image_low", "image_high")
+"""95 % interval over images alone: of the mean of these very runs, however few they are."""
 
 RUN_PAIR = tuple(f"{column}_{side}" for column in RUN for side in "ab")
 """Two networks; each unordered pair stands in a table once."""

@@ -11,11 +11,16 @@ from numpy.typing import NDArray
 from lossprint.metrics import (
     LossContrast,
     family_contrast,
+    image_groups,
+    jackknife_values,
     loss_contrast,
+    mean_over_images,
     unusable_runs,
 )
 from lossprint.metrics.statistics import holm
 from lossprint.studies.columns import LOSS, LOSS_PAIR, RUN, empty, skipped
+from lossprint.studies.embedding_similarity import compared_pairs
+from lossprint.studies.map_agreement import agreement_of_pairs, correlation_left_out
 from lossprint.studies.pairs import replicates
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.study import Results, Study, Tables
@@ -25,13 +30,15 @@ LEADING = ("correlation", "cka")
 
 COLUMNS = (
     *("measure", "contrast", "replicates", "losses", "seeds", "within", "between"),
+    *("between_low", "between_high"),
     *("share", "share_low", "share_high", "rho", "rho_low", "rho_high", "detectable_rho"),
     *("statistic", "p", "smallest_p", "tests", "p_adjusted"),
 )
 
 TABLES: Tables = {
     # `contrast` is "loss" or "family"; `seeds` the fewest replicates that a loss has; `p_adjusted`
-    # is corrected for the `tests` it stands among: the leading ones, or the rest.
+    # is corrected for the `tests` it stands among: the leading ones, or the rest. Where no loss
+    # was trained twice, `between` of the leading measures has an interval over images.
     "contrasts": COLUMNS,
     # Mean ρ of each loss with the others, and the p of its standing out.
     "odd_losses": ("measure", *LOSS, "rho", "p"),
@@ -47,7 +54,19 @@ def compute(study: Study) -> Results:
         for network in study.networks
     }
     agreement, similarity = study.table("agreement"), study.table("similarity")
-    return contrasts(agreement, similarity, lineages, collapsed_runs(study), study.settings)
+    once = len(agreement) and not replicates(agreement)
+    fewer_images = _fewer_images(study) if once else {}
+    collapsed = collapsed_runs(study)
+    return contrasts(agreement, similarity, lineages, collapsed, study.settings, fewer_images)
+
+
+def _fewer_images(study: Study) -> dict[str, NDArray[np.float64]]:
+    """Likeness of pairs without each group of images, [P, G], by the leading measures."""
+    pairs = agreement_of_pairs(study.networks, study.map_keys, study.maps)
+    designs = None if study.designs is None else study.designs[: len(study.map_rows)]
+    groups = image_groups(len(study.map_rows), designs)
+    similar = [found["cka_left_out"].numpy() for found in compared_pairs(study).values()]
+    return {"correlation": correlation_left_out(pairs, groups), "cka": np.array(similar)}
 
 
 def collapsed_runs(study: Study) -> set[str]:
@@ -62,6 +81,7 @@ def contrasts(
     lineages: Mapping[str, str],
     collapsed: set[str],
     settings: StudySettings,
+    fewer_images: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Contrast losses and families by every measure of likeness; none without two trained losses.
 
@@ -73,6 +93,7 @@ def contrasts(
         lineages: of each loss; close variants of a loss are one unit where families are contrasted.
         collapsed: names of runs whose embeddings are collapsed; they are left out.
         settings: draws and seed.
+        fewer_images: likeness of the pairs without each group of images, [P, G], by measure.
 
     Returns:
         The tables of this study, and `skipped`: runs that are left out, with the reason.
@@ -96,6 +117,9 @@ def contrasts(
         name = "divergence" if measure == "likeness" else measure
         found = loss_contrast(*runs.labelled, stratum=runs.strata, **options)
         rows.append(_loss_row(name, runs, found))
+        if fewer_images and measure in fewer_images:
+            low, high = _between_over_images(pairs, measure, fewer_images[measure], runs.names)
+            rows[-1] |= {"between_low": low, "between_high": high}
         if measure in LEADING:
             odd += [
                 [measure, loss, runs.families[loss], value, p]
@@ -277,6 +301,20 @@ def _loss_row(measure: str, runs: TrainedRuns, found: LossContrast) -> dict[str,
         "p": found.p,
         "smallest_p": found.smallest_p,
     }
+
+
+def _between_over_images(
+    pairs: pd.DataFrame, measure: str, left_out: NDArray[np.float64], names: NDArray
+) -> tuple[float, float]:
+    """Interval of the mean likeness of two losses, of runs of these names, over images."""
+    chosen = (
+        pairs["run_a"].isin(names)
+        & pairs["run_b"].isin(names)
+        & (pairs["loss_a"] != pairs["loss_b"])
+    ).to_numpy()
+    whole = pairs.loc[chosen, measure].to_numpy(float).mean()
+    _, low, high = mean_over_images(jackknife_values(whole, left_out[chosen].mean(0)))
+    return low, high
 
 
 def _by_pair(runs: TrainedRuns, found: LossContrast) -> pd.Series:

@@ -4,10 +4,7 @@ import pandas as pd
 
 from lossprint.metrics import embedding_geometry
 from lossprint.studies.columns import RUN
-from lossprint.studies.study import Results, Study, Tables
-
-CLASS = "model"
-"""The property that a network was trained to tell apart, where the probe set names it."""
+from lossprint.studies.study import DESIGN, Results, Study, Tables
 
 TABLES: Tables = {
     "geometry": (
@@ -20,8 +17,7 @@ TABLES: Tables = {
 
 def compute(study: Study) -> Results:
     """The `EmbeddingGeometry` of each network on the probe images."""
-    properties = study.probe.properties
-    labels = properties.get(CLASS)
+    labels = study.probe.properties.get(DESIGN)
     rows = []
     for network, embeddings in zip(study.networks, study.embeddings, strict=True):
         found = embedding_geometry(embeddings, labels)

@@ -5,10 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from lossprint.metrics import debiased_cka_matrix
-from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
+from lossprint.metrics import (
+    debiased_cka_matrix,
+    image_groups,
+    jackknife_values,
+    mean_over_images,
+)
+from lossprint.runs.cache import content_key
+from lossprint.studies.columns import IMAGE_INTERVAL, LOSS_PAIR, RUN_PAIR, skipped
+from lossprint.studies.intervals import LARGEST_SET
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
     Pair,
@@ -25,20 +33,37 @@ MEASURES = ("cka", "neighbor_overlap")
 TABLES: Tables = {
     "similarity": (*RUN_PAIR, *MEASURES),
     # `chance` is the share of neighbours that embeddings have in common which know nothing.
-    "similarity_by_loss": (*LOSS_PAIR, "pairs", *MEASURES, "chance"),
+    # The interval is that of CKA, over images.
+    "similarity_by_loss": (*LOSS_PAIR, "pairs", *MEASURES, "chance", *IMAGE_INTERVAL),
 }
 
 
 def compute(study: Study) -> Results:
     """Compare the embeddings of every pair of networks."""
     others = len(study.probe) - 1
-    neighbors = min(study.settings.neighbors, others)
-    pairs = similarity_of_pairs(
-        study.networks, study.embeddings_keys, study.embeddings, neighbors=neighbors
+    pairs = compared_pairs(study)
+    chance = min(study.settings.neighbors, others) / others
+    results = {
+        "similarity": similarity_table(study.networks, pairs),
+        "similarity_by_loss": similarity_by_loss(study.networks, pairs).assign(chance=chance),
+    }
+    if len(study.probe) > LARGEST_SET:
+        reason = f"the probe set has {len(study.probe)} images, and it is made up to {LARGEST_SET}"
+        results["skipped"] = skipped("the interval of CKA over images", reason)
+    return results
+
+
+def compared_pairs(study: Study) -> dict[Pair, dict[str, Tensor]]:
+    """`similarity_of_pairs` of a study's networks."""
+    count = len(study.probe)
+    groups = image_groups(count, study.designs) if count <= LARGEST_SET else np.full(count, -1)
+    return similarity_of_pairs(
+        study.networks,
+        study.embeddings_keys,
+        study.embeddings,
+        neighbors=min(study.settings.neighbors, count - 1),
+        groups=groups,
     )
-    similarity = similarity_table(study.networks, pairs)
-    by_loss = similarity_by_loss(similarity).assign(chance=neighbors / others)
-    return {"similarity": similarity, "similarity_by_loss": by_loss}
 
 
 def similarity_of_pairs(
@@ -47,6 +72,7 @@ def similarity_of_pairs(
     embeddings: Sequence[Tensor],
     *,
     neighbors: int,
+    groups: NDArray[np.intp],
 ) -> dict[Pair, dict[str, Tensor]]:
     """Compare the embeddings of every pair; what is known is read.
 
@@ -55,10 +81,12 @@ def similarity_of_pairs(
         keys: of their embeddings.
         embeddings: [N, D] each.
         neighbors: nearest neighbours that are compared.
+        groups: [N] of images, to be left out one at a time; or none.
 
     Returns:
-        `cka` and `neighbor_overlap`, float64 [1] each, for each pair (a, b), a < b. Embeddings are
-        L2-normalized first, as retrieval compares them. CKA is NaN where an embedding is constant.
+        `cka` and `neighbor_overlap`, float64 [1] each, and `cka_left_out` [G], for each pair
+        (a, b), a < b. Embeddings are L2-normalized first, as retrieval compares them. CKA is NaN
+        where an embedding is constant.
     """
     unit = [torch.nn.functional.normalize(found.double()) for found in embeddings]
 
@@ -66,10 +94,18 @@ def similarity_of_pairs(
         place = {
             network: row for row, network in enumerate(sorted({n for p in missing for n in p}))
         }
-        cka = _cka([unit[network] for network in place])
+        involved = [unit[network] for network in place]
+        cka = _cka(involved)
+        without = [
+            _cka([points[groups != group] for points in involved])
+            for group in range(int(groups.max(initial=-1)) + 1)
+        ]
         return {
             (a, b): {
                 "cka": torch.tensor([cka[place[a], place[b]]], dtype=torch.float64),
+                "cka_left_out": torch.tensor(
+                    [found[place[a], place[b]] for found in without], dtype=torch.float64
+                ),
                 "neighbor_overlap": torch.tensor(
                     [float(neighbor_overlap(unit[a], unit[b], k=neighbors))], dtype=torch.float64
                 ),
@@ -77,7 +113,7 @@ def similarity_of_pairs(
             for a, b in missing
         }
 
-    keys = [f"{key}-{neighbors}-debiased" for key in keys]
+    keys = [f"{key}-{neighbors}-debiased-{content_key(groups)}" for key in keys]
     return cached_pairs(networks, keys, "similarity", compare)
 
 
@@ -90,13 +126,21 @@ def similarity_table(
     return pd.concat([table, pd.DataFrame(values, columns=list(MEASURES))], axis="columns")
 
 
-def similarity_by_loss(table: pd.DataFrame) -> pd.DataFrame:
+def similarity_by_loss(
+    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
+) -> pd.DataFrame:
     """One row per pair of losses, a loss with itself included: means over matched pairs of runs."""
-    rows = [
-        names | {"pairs": len(chosen), **chosen[list(MEASURES)].mean().to_dict()}
-        for names, chosen in pairs_by_loss(table[matched(table)])
-    ]
-    return pd.DataFrame(rows, columns=[*LOSS_PAIR, "pairs", *MEASURES])
+    table = similarity_table(networks, results)
+    left_out = [result["cka_left_out"].numpy() for result in results.values()]
+    rows = []
+    for names, chosen in pairs_by_loss(table[matched(table)]):
+        means = chosen[list(MEASURES)].mean().to_dict()
+        without = np.mean([left_out[row] for row in chosen.index], axis=0)
+        _, low, high = mean_over_images(jackknife_values(means["cka"], without))
+        rows.append(
+            names | {"pairs": len(chosen), **means} | {"image_low": low, "image_high": high}
+        )
+    return pd.DataFrame(rows, columns=[*LOSS_PAIR, "pairs", *MEASURES, *IMAGE_INTERVAL])
 
 
 def _cka(embeddings: Sequence[Tensor]) -> np.ndarray:

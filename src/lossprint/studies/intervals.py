@@ -1,51 +1,70 @@
-"""Means over the runs of a loss, with their uncertainty."""
-
-from collections.abc import Sequence
+"""Means over the runs of a loss, with their uncertainty: runs are a sample, and so are images."""
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from numpy.typing import ArrayLike, NDArray
 
-CONFIDENCE = 0.95
+from lossprint.metrics import Interval, mean_over_images, mean_over_runs_and_images
+from lossprint.metrics.fisher import fisher_z
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL
 
+FEWEST_RUNS = 3
+"""For an interval of a loss: the spread of two values is hardly known."""
 
-def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
-    """Mean and its 95 % interval by Student's t over runs.
-
-    A loss has two to four runs. Resampling so few would give an interval that is far too short
-    (of two values the bootstrap knows only these two and their middle); Student's is wide, and
-    right where runs vary normally.
-
-    Returns:
-        Mean, low and high. Missing values are left out; the interval of fewer than two values is
-        NaN, and so is the mean of none.
-
-    Example:
-        >>> mean_interval([1.0])
-        (1.0, nan, nan)
-    """
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    if len(known) < 2:
-        return (float(known[0]) if len(known) else np.nan), np.nan, np.nan
-    mean, error = known.mean(), stats.sem(known)
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(known) - 1) * error
-    return float(mean), float(mean - reach), float(mean + reach)
+LARGEST_SET = 2000
+"""Images up to which intervals are made by computing all again without some of them."""
 
 
-def by_loss(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
+def by_loss(
+    table: pd.DataFrame, *keys: str, clusters: ArrayLike | None = None, bounded: bool = False
+) -> pd.DataFrame:
     """Average a table of one `value` per run over the runs of each loss.
 
     Args:
-        table: with `loss`, `family`, `value` and the keys.
+        table: with `loss`, `family`, `value` and the keys. A column `images` holds what each image
+            says of a run's value [N], whose mean it is; see also
+            `lossprint.metrics.jackknife_values`.
         keys: further columns to keep apart, e.g. "property".
+        clusters: [N] what each image belongs to, see `lossprint.metrics.mean_over_images`.
+        bounded: values are shares of [0, 1], and so shall be their intervals.
 
     Returns:
-        `loss, family, *keys, mean, low, high, runs`, in the order of first appearance.
+        `loss, family, *keys, mean, low, high, runs`, in the order of first appearance: low and high
+        from three runs on. Where there are `images` they are samples too, and `image_low` and
+        `image_high` hold these very runs' mean over other images, however many runs there are.
     """
     columns = ["loss", "family", *keys]
+    sampled = "images" in table.columns
     rows = []
-    for names, values in table.groupby(columns, sort=False)["value"]:
-        mean, low, high = mean_interval(values.to_numpy(float))
-        rows.append([*names, mean, low, high, int(values.notna().sum())])
-    return pd.DataFrame(rows, columns=[*columns, "mean", "low", "high", "runs"])
+    for names, runs in table.groupby(columns, sort=False):
+        values = runs["value"].to_numpy(float)
+        known = values[np.isfinite(values)]
+        mean = float(known.mean()) if len(known) else np.nan
+        low, high = np.nan, np.nan
+        of_images: tuple[float, ...] = ()
+        if sampled:
+            images = np.stack(list(runs["images"]))
+            low, high = mean_over_runs_and_images(images, clusters, bounded=bounded)[1:]
+            of_images = mean_over_images(_over_runs(images), clusters, bounded=bounded)[1:]
+        elif len(known) >= FEWEST_RUNS:
+            low, high = mean_over_images(known, bounded=bounded)[1:]
+        rows.append([*names, mean, low, high, len(known), *of_images])
+    return pd.DataFrame(rows, columns=[*columns, *INTERVAL, *(IMAGE_INTERVAL if sampled else ())])
+
+
+def mean_correlation(correlation: ArrayLike, clusters: ArrayLike | None = None) -> Interval:
+    """Fisher mean of correlations [P, N] over P pairs and N images, its interval over images.
+
+    Args:
+        clusters: as for `mean_over_images`, of these images and any that follow.
+    """
+    z = fisher_z(np.asarray(correlation)).mean(0)
+    of_images = None if clusters is None else np.asarray(clusters)[: len(z)]
+    return Interval(*np.tanh(mean_over_images(z, of_images)).tolist())
+
+
+def _over_runs(images: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means [N] of [M, N] over the runs that have each image; NaN where none has."""
+    known = ~np.isnan(images)
+    sums, numbers = np.where(known, images, 0.0).sum(0), known.sum(0)
+    return np.divide(sums, numbers, out=np.full(len(sums), np.nan), where=numbers > 0)

@@ -1,20 +1,25 @@
 """How far each embedding moves when only one property of a scene changes."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from lossprint.data.probe import ProbeSet
+from lossprint.metrics import image_groups, jackknife_values
 from lossprint.probing import probe_embeddings
-from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty, skipped
 from lossprint.studies.intervals import by_loss
-from lossprint.studies.study import Results, Study, Tables
+from lossprint.studies.study import DESIGN, Results, Study, Tables
 
-DESIGN = "model"
 UNRELATED, DESIGNS = "unrelated scenes", "two designs"
 """What a displacement is compared with: the values of `reference`."""
 
-TABLES: Tables = {"interventions_by_loss": (*LOSS, "property", "reference", *INTERVAL)}
+TABLES: Tables = {
+    "interventions_by_loss": (*LOSS, "property", "reference", *INTERVAL, *IMAGE_INTERVAL)
+}
 
 
 def compute(study: Study) -> Results:
@@ -25,22 +30,50 @@ def compute(study: Study) -> Results:
     place = {frame: row for row, frame in enumerate(scenes.properties.index)}
     table = scenes.interventions
     known = table["base"].isin(place) & table["frame"].isin(place)
+    base, changed = (
+        table.loc[known, side].map(place).to_numpy(int, copy=True) for side in ("base", "frame")
+    )
+    names = table.loc[known, "property"].to_numpy(str)
+    groups = _scene_groups(scenes, base)
     rows = [
         [*network.cells, *displaced]
         for network in study.networks
-        for displaced in displacement(
+        for displaced in _displaced(
             probe_embeddings(network, scenes, study.on_images(network)),
-            table.loc[known, "base"].map(place).to_numpy(int, copy=True),
-            table.loc[known, "frame"].map(place).to_numpy(int, copy=True),
-            table.loc[known, "property"].to_numpy(str),
+            base,
+            changed,
+            names,
+            groups,
         )
     ]
-    found = pd.DataFrame(rows, columns=[*RUN, "property", "reference", "value"])
+    found = pd.DataFrame(rows, columns=[*RUN, "property", "reference", "value", "images"])
     results = {"interventions_by_loss": by_loss(found, "property", "reference")}
     if not known.all():
         reason = f"{int((~known).sum())} interventions of {scenes.name} name frames it lacks"
         results["skipped"] = skipped("some interventions", reason)
     return results
+
+
+def _scene_groups(scenes: ProbeSet, base: np.ndarray) -> np.ndarray:
+    """Groups of scenes [M] to leave out: all changes of a scene, and all scenes of a design."""
+    drawn, scene = np.unique(base, return_inverse=True)
+    designs = scenes.properties.get(DESIGN)
+    of_scenes = None if designs is None else designs.iloc[drawn].astype(str).to_numpy()
+    return image_groups(len(drawn), of_scenes)[scene]
+
+
+def _displaced(
+    embeddings: Tensor, base: np.ndarray, changed: np.ndarray, names: np.ndarray, groups: np.ndarray
+) -> Iterator[tuple[str, str, float, np.ndarray]]:
+    """Each displacement, and what the groups of scenes say of it, by leaving out one at a time."""
+    left_out = []
+    for group in range(int(groups.max(initial=-1)) + 1):
+        kept = groups != group
+        rows = displacement(embeddings, base[kept], changed[kept], names[kept])
+        left_out.append({(name, reference): value for name, reference, value in rows})
+    for name, reference, value in displacement(embeddings, base, changed, names):
+        without = [found.get((name, reference), np.nan) for found in left_out]
+        yield name, reference, value, jackknife_values(value, without)
 
 
 def displacement(

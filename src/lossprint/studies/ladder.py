@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from lossprint.metrics import mean_over_images
 from lossprint.probing import make_maps, read_maps
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency import map_agreement, randomized_copy
 from lossprint.studies.columns import skipped
+from lossprint.studies.intervals import mean_correlation
 from lossprint.studies.map_agreement import agreement_of_pairs
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import matched, pairs_table
@@ -24,9 +24,6 @@ from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {"ladder": ("rung", "mean", "low", "high", "pairs", "images")}
 """Mean correlation of maps by what they share, the most first, and its interval over images."""
-
-DESIGN = "model"
-"""The property by which images are not independent: renders of one design."""
 
 NETWORKS = 4
 """Losses of which one network each is looked at closely."""
@@ -46,8 +43,6 @@ NOISE = "same network, other noise draws"
 
 def compute(study: Study) -> Results:
     """The rungs that the study's maps give, and those that a few networks' new maps give."""
-    designs = study.probe.properties.get(DESIGN)
-    clusters = None if designs is None else designs.to_numpy()
     pairs = agreement_of_pairs(study.networks, study.map_keys, study.maps)
     table = pairs_table(study.networks, list(pairs))
     values = [result["correlation"].numpy() for result in pairs.values()]
@@ -72,7 +67,11 @@ def compute(study: Study) -> Results:
             r = map_agreement(maps, other.float()).correlation[0, 1].numpy()[None]
             found[rung] = np.concatenate([found[rung], r]) if rung in found else r
     order = (NOISE, *_RELATIONS, *SHUFFLED, "edges of the image", "same network, another image")
-    rungs = [[rung, *_interval(found[rung], clusters)] for rung in order if rung in found]
+    rungs = [
+        [rung, *mean_correlation(found[rung], study.designs), *found[rung].shape]
+        for rung in order
+        if rung in found
+    ]
     results = {"ladder": pd.DataFrame(rungs, columns=list(TABLES["ladder"]))}
     return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
 
@@ -105,17 +104,6 @@ def _shared(
         (control_a != control_b) & other_start,
     )
     return ((rung, pairs.to_numpy(bool)) for rung, pairs in zip(_RELATIONS, chosen, strict=True))
-
-
-def _interval(
-    correlation: NDArray[np.float64], clusters: ArrayLike | None
-) -> tuple[float, float, float, int, int]:
-    """Fisher mean of [P, N] over pairs and images, its interval over images, P and N."""
-    pairs, images = correlation.shape
-    z = np.arctanh(np.clip(correlation, -1 + 1e-7, 1 - 1e-7)).mean(0)
-    of_images = None if clusters is None else np.asarray(clusters)[:images]
-    mean, low, high = np.tanh(mean_over_images(z, of_images)).tolist()
-    return mean, low, high, pairs, images
 
 
 def _examples(study: Study) -> Iterator[tuple[Network, Path]]:

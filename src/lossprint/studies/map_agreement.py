@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 from safetensors import safe_open
 from torch import Tensor
 
 from lossprint.metrics import fisher_mean, fisher_std
 from lossprint.saliency import map_agreement
-from lossprint.studies.columns import LOSS_PAIR, RUN_PAIR
+from lossprint.studies.columns import IMAGE_INTERVAL, LOSS_PAIR, RUN_PAIR
+from lossprint.studies.intervals import mean_correlation
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
     Pair,
@@ -29,7 +31,8 @@ deviation of r; mean Jensen–Shannon divergence."""
 
 TABLES: Tables = {
     "agreement": (*RUN_PAIR, *MEASURES),
-    "agreement_by_loss": (*LOSS_PAIR, "pairs", *MEASURES),
+    # The interval is that of the correlation, over images.
+    "agreement_by_loss": (*LOSS_PAIR, "pairs", *MEASURES, *IMAGE_INTERVAL),
     # Mean correlation over pairs of different losses, per probe image, least agreed first.
     "disagreement": ("frame", "correlation"),
 }
@@ -45,7 +48,7 @@ def compute(study: Study) -> Results:
     frames = study.probe.properties.index[: len(study.map_rows)]
     return {
         "agreement": agreement_table(networks, pairs),
-        "agreement_by_loss": agreement_by_loss(networks, pairs),
+        "agreement_by_loss": agreement_by_loss(networks, pairs, study.designs),
         "disagreement": disagreement_by_image(networks, pairs, list(frames)),
     }
 
@@ -88,29 +91,45 @@ def agreement_table(
 
 
 def agreement_by_loss(
-    networks: Sequence[Network], results: dict[Pair, dict[str, Tensor]]
+    networks: Sequence[Network],
+    results: dict[Pair, dict[str, Tensor]],
+    designs: ArrayLike | None = None,
 ) -> pd.DataFrame:
     """One row per pair of losses, a loss with itself included, over matched pairs of runs.
 
-    Fisher mean and spread are taken over the images of all these pairs of runs. Which pairs of
-    runs count is said in `lossprint.studies.pairs.matched`; a row without any is left out.
+    Fisher mean and spread are taken over the images of all these pairs of runs, and the mean's
+    interval over images, those of one of the `designs` together. Which pairs of runs count is said
+    in `lossprint.studies.pairs.matched`; a row without any is left out.
     """
     pairs = pairs_table(networks, list(results))
     pairs["pair"] = list(results)
     rows = []
     for names, chosen in pairs_by_loss(pairs[matched(pairs)]):
-        correlation = np.concatenate([results[pair]["correlation"] for pair in chosen["pair"]])
+        correlation = np.stack([results[pair]["correlation"] for pair in chosen["pair"]])
+        _, low, high = mean_correlation(correlation, designs)
         divergence = np.concatenate([results[pair]["divergence"] for pair in chosen["pair"]])
         rows.append(
             names
             | {
                 "pairs": len(chosen),
-                "correlation": float(fisher_mean(correlation)),
-                "spread": float(fisher_std(correlation)),
+                "correlation": float(fisher_mean(correlation.ravel())),
+                "spread": float(fisher_std(correlation.ravel())),
                 "divergence": float(divergence.mean()),
+                "image_low": low,
+                "image_high": high,
             }
         )
     return pd.DataFrame(rows, columns=list(TABLES["agreement_by_loss"]))
+
+
+def correlation_left_out(
+    results: dict[Pair, dict[str, Tensor]], groups: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Fisher mean of each pair without each group of images [N], [P, G]."""
+    correlation = np.stack([result["correlation"].numpy() for result in results.values()])
+    kept = [groups != group for group in range(int(groups.max(initial=-1)) + 1)]
+    means = [fisher_mean(correlation[:, images]) for images in kept]
+    return np.array(means).reshape(len(kept), len(correlation)).T
 
 
 def disagreement_by_image(

@@ -1,20 +1,24 @@
 """Step two of the study: which properties of an image each embedding clusters by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from lossprint.probing import probe_properties
-from lossprint.studies.columns import INTERVAL, LOSS, RUN
+from lossprint.metrics import image_groups, jackknife_values
+from lossprint.probing import probe_properties, properties_left_out, properties_maximum
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, skipped
 from lossprint.studies.family_tests import COLUMNS as FAMILY_TESTS
 from lossprint.studies.family_tests import property_families
-from lossprint.studies.intervals import by_loss
+from lossprint.studies.intervals import LARGEST_SET, by_loss
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {
     "properties": (*RUN, "property", "value"),
-    "properties_by_loss": (*LOSS, "property", *INTERVAL),
+    # `maximum`: where every neighbour has the image's own value. Standard deviations above chance
+    # grow with the number of images; as a share of it they compare.
+    "properties_by_loss": (*LOSS, "property", *INTERVAL, *IMAGE_INTERVAL, "maximum"),
     "property_families": FAMILY_TESTS,
 }
 
@@ -26,11 +30,41 @@ def compute(study: Study) -> Results:
         for network in study.networks
     ]
     properties = property_table(study.networks, values)
-    return {
+    maximum = properties_maximum(study.probe, study.settings.properties)
+    sampled = properties.assign(images=_over_images(study, properties, maximum))
+    summary = by_loss(sampled, "property")
+    results = {
         "properties": properties,
-        "properties_by_loss": by_loss(properties, "property"),
+        "properties_by_loss": summary.assign(maximum=summary["property"].map(maximum)),
         "property_families": property_families(properties, seed=study.settings.seed),
     }
+    if len(study.probe) > LARGEST_SET:
+        reason = f"the probe set has {len(study.probe)} images, and it is made up to {LARGEST_SET}"
+        results["skipped"] = skipped("the interval of NR-Prec over images", reason)
+    return results
+
+
+def _over_images(
+    study: Study, properties: pd.DataFrame, maximum: Mapping[str, float]
+) -> list[np.ndarray]:
+    """What groups of images say of each value, by leaving out one at a time; NaN of large sets.
+
+    Queries are neighbours of each other, so their own values do not vary independently.
+    """
+    count = len(study.probe)
+    if count > LARGEST_SET:
+        return [np.full(1, np.nan)] * len(properties)
+    groups = image_groups(count, study.designs)
+    left_out = {
+        network.name: properties_left_out(
+            network, study.probe, study.settings.properties, groups, study.on_images(network)
+        )
+        for network in study.networks
+    }
+    return [
+        jackknife_values(value, maximum[name] * left_out[run][name])
+        for run, name, value in properties[["run", "property", "value"]].itertuples(index=False)
+    ]
 
 
 def property_table(networks: Sequence[Network], values: Sequence[dict[str, float]]) -> pd.DataFrame:

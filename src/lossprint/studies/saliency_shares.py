@@ -3,13 +3,16 @@
 import pandas as pd
 
 from lossprint.probing import area_shares, read_maps, saliency_shares
-from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty, skipped
 from lossprint.studies.intervals import by_loss
 from lossprint.studies.study import Results, Study, Tables
 
 REGIONS = ("car", "background", "shadow")
 
-TABLES: Tables = {"shares_by_loss": (*LOSS, "region", "area", *INTERVAL)}
+TABLES: Tables = {
+    "shares": (*RUN, "region", "area", "value"),
+    "shares_by_loss": (*LOSS, "region", "area", *INTERVAL, *IMAGE_INTERVAL),
+}
 
 
 def compute(study: Study) -> Results:
@@ -21,13 +24,20 @@ def compute(study: Study) -> Results:
     if probe.masks is None:
         reason = f"the probe set {probe.name} has no masks/; rendered sets have them"
         return {
-            "shares_by_loss": empty(TABLES["shares_by_loss"]),
+            **{name: empty(columns) for name, columns in TABLES.items()},
             "skipped": skipped("where the maps lie", reason),
         }
     areas = area_shares(probe, len(rows))
     found = []
     for network, file in zip(study.networks, study.maps, strict=True):
         shares = saliency_shares(read_maps(file, rows), probe)
-        found += [[*network.cells, region, areas[region], shares[region]] for region in REGIONS]
-    table = pd.DataFrame(found, columns=[*RUN, "region", "area", "value"])
-    return {"shares_by_loss": by_loss(table, "region", "area")}
+        found += [
+            [*network.cells, region, areas[region], float(s.nanmean()), s.numpy()]
+            for region, s in ((region, shares[region]) for region in REGIONS)
+        ]
+    table = pd.DataFrame(found, columns=[*TABLES["shares"], "images"])
+    designs = None if study.designs is None else study.designs[: len(rows)]
+    return {
+        "shares": table.drop(columns="images"),
+        "shares_by_loss": by_loss(table, "region", "area", clusters=designs, bounded=True),
+    }

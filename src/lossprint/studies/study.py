@@ -18,11 +18,16 @@ from lossprint.probing import (
     probe_embeddings,
     probe_maps,
 )
+from lossprint.studies.matching import MatchedNetwork
 from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
 
 Tables = Mapping[str, tuple[str, ...]]
 """Columns by the name of the table."""
+
+DESIGN = "model"
+"""The property that a network was trained to tell apart, where a probe set names it: renders of one
+design are no independent images."""
 
 Results = Mapping[str, pd.DataFrame | np.ndarray]
 """Tables and arrays by name."""
@@ -52,6 +57,7 @@ class Study:
         pieces: of evidence. One may ask for the tables of another, in whatever order they stand.
         intervention_scenes: scenes re-rendered with one property changed, see `ProbeSet`; None
             where there are none.
+        matched: the networks of runs at equal retrieval, where they are to be compared too.
         on_progress: called with what is under way.
 
     Raises:
@@ -66,12 +72,14 @@ class Study:
         pieces: Sequence[Piece] = (),
         *,
         intervention_scenes: ProbeSet | None = None,
+        matched: Sequence[MatchedNetwork] = (),
         on_progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.networks = list(networks)
         self.probe = probe
         self.settings = settings
         self.intervention_scenes = intervention_scenes
+        self.matched = matched
         self.on_progress = on_progress
         self.tables: dict[str, pd.DataFrame] = {}
         self.arrays: dict[str, np.ndarray] = {}
@@ -88,6 +96,15 @@ class Study:
     def map_rows(self) -> range:
         """The probe images that have maps: the first ones."""
         return map_rows(self.probe, self.settings.maps)
+
+    @property
+    def designs(self) -> np.ndarray | None:
+        """[N] a number for the design that each probe image shows; None: the set names none."""
+        found = self.probe.properties.get(DESIGN)
+        if found is None:
+            return None
+        codes = pd.factorize(found)[0]
+        return np.where(codes >= 0, codes, -1 - np.arange(len(codes)))  # unknown: each its own
 
     @cached_property
     def map_keys(self) -> list[str]:

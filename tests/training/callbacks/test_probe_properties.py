@@ -100,10 +100,13 @@ def test_curves_table_and_embeddings(probe, tmp_path):
     torch.testing.assert_close(embeddings, module.embedder(images).detach())
     kept = probe_properties(network, probe, PropertySettings())
     properties = {name: probe.properties[name] for name in ("shade", "chance")}
-    expected = normalized_r_precision(embeddings, properties)
+    expected = normalized_r_precision(embeddings, properties, variance="hypergeometric")
     assert kept == expected
     for name, value in expected.items():
         assert metrics[f"nr/{name}"] == pytest.approx(value, rel=1e-6)
+        alone = np.eye(3)[properties[name]]  # where each value is a point, every neighbour matches
+        most = normalized_r_precision(alone, properties[name], variance="hypergeometric")
+        assert metrics[f"nr_share/{name}"] == pytest.approx(value / most, rel=1e-6)
     assert metrics["nr/shade"] > metrics["nr/chance"] + 2
 
     table = pd.read_csv(tmp_path / "probe_properties.csv")
@@ -112,7 +115,7 @@ def test_curves_table_and_embeddings(probe, tmp_path):
     np.testing.assert_allclose(table["trained"], list(expected.values()))
     torch.manual_seed(0)
     initial = nn.Sequential(nn.Flatten(), nn.Linear(108, 4))(images).detach()
-    untrained = normalized_r_precision(initial, properties)
+    untrained = normalized_r_precision(initial, properties, variance="hypergeometric")
     np.testing.assert_allclose(table["untrained"], list(untrained.values()))
     for name, value in untrained.items():
         assert metrics[f"untrained/nr/{name}"] == pytest.approx(value, rel=1e-6)

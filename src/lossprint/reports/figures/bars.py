@@ -16,8 +16,17 @@ from lossprint.reports.style import (
 )
 
 
-def region_shares(shares_by_loss: pd.DataFrame, *, title: str, colors: Mapping[str, str]) -> Figure:
-    """Draw the share of saliency per region and loss with its interval; dashed: the area share."""
+def region_shares(
+    shares_by_loss: pd.DataFrame, shares: pd.DataFrame, *, title: str, colors: Mapping[str, str]
+) -> Figure:
+    """Draw the share of saliency per region and loss; dashed: the area share.
+
+    Args:
+        shares_by_loss: means, with intervals where there are enough runs.
+        shares: of each run, drawn as points where there are not; may be empty.
+        title: of the figure.
+        colors: of every loss.
+    """
     families = dict(zip(shares_by_loss["loss"], shares_by_loss["family"], strict=True))
     losses = by_family(families, families)
     regions = list(dict.fromkeys(shares_by_loss["region"]))
@@ -34,6 +43,9 @@ def region_shares(shares_by_loss: pd.DataFrame, *, title: str, colors: Mapping[s
                 mean, low, high = rows.loc[loss, ["mean", "low", "high"]].astype(float)
                 if np.isfinite([low, high]).all():
                     axes.plot([low, high], [position] * 2, color="#555555", linewidth=1.4)
+                elif not shares.empty:
+                    own = shares[(shares["region"] == region) & (shares["loss"] == loss)]
+                    axes.scatter(own["value"], [position] * len(own), s=9, color="#555555")
                 axes.scatter(
                     mean,
                     position,

@@ -11,7 +11,13 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import Column, Drawing, PrintedTable, Section
 from lossprint.reports.style import readable
-from lossprint.reports.tables import number, pair_table, probability, with_interval
+from lossprint.reports.tables import (
+    number,
+    pair_table,
+    probability,
+    with_image_interval,
+    with_interval,
+)
 from lossprint.reports.wording import listing, p_value, sentence
 
 LEADING = {"correlation": ("maps", "r"), "cka": ("embeddings", "CKA")}
@@ -52,7 +58,9 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "compared": _MEASURES[row["measure"]],
             "groups": {"loss": "losses", "family": "families"}[row["contrast"]],
             "two trainings of one": number(row["within"], 3),
-            "two losses": number(row["between"], 3),
+            "two losses": with_image_interval(
+                row["between"], row["between_low"], row["between_high"]
+            ),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
             "the losses' share": with_interval(row["share"], row["share_low"], row["share_high"]),
             "p": _p(row["p"]),

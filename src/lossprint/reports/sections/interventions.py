@@ -6,7 +6,7 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import PrintedTable, Section
 from lossprint.reports.style import readable
-from lossprint.reports.tables import interval_cells, losses_by
+from lossprint.reports.tables import NOTATION, interval_cells, losses_by
 from lossprint.reports.wording import listing
 
 _CAPTIONS = {
@@ -24,7 +24,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
     for reference, rows in table.groupby("reference", sort=False):
         yield PrintedTable(
             f"interventions_against_{str(reference).replace(' ', '_')}",
-            _CAPTIONS[str(reference)],
+            f"{_CAPTIONS[str(reference)]}; {NOTATION.replace('images', 'scenes')}",
             losses_by(interval_cells(rows), "property"),
         )
 
@@ -57,4 +57,13 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
     yield Finding("interventions", Verdict.OBSERVED, text + ".", 4.3)
 
 
-SECTION = Section("interventions", "What moves the embeddings", tables=tables, findings=findings)
+SECTION = Section(
+    "interventions",
+    "What moves the embeddings",
+    tables=tables,
+    findings=findings,
+    methods={
+        "Intervals over scenes": "From leaving out the scenes of one design at a time, or one of "
+        "20 groups of them."
+    },
+)

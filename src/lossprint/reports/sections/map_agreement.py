@@ -32,6 +32,12 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
         pair_table(by_loss, "correlation", spread="spread"),
     )
     yield PrintedTable(
+        "map_correlation_over_images",
+        "The same with its 95 % interval over images, of these very runs; renders of one design "
+        "are no independent images",
+        pair_table(by_loss, "correlation", interval=True),
+    )
+    yield PrintedTable(
         "map_divergence",
         "Jensen–Shannon divergence of saliency maps (natural log)",
         pair_table(by_loss, "divergence"),
@@ -73,10 +79,17 @@ def _extreme_pairs(by_loss: pd.DataFrame, name: str) -> Iterable[Finding]:
     value = between["correlation"].astype(float)
     least, most = between.loc[value.idxmin()], between.loc[value.idxmax()]
     text = (
-        f"The maps of {_pair(least)} agree least ({name} = {least['correlation']:.2f}), those of "
-        f"{_pair(most)} most ({name} = {most['correlation']:.2f})."
+        f"The maps of {_pair(least)} agree least ({name} = {_likeness(least)}), those of "
+        f"{_pair(most)} most ({name} = {_likeness(most)})."
     )
     yield Finding("saliency maps: pairs", Verdict.OBSERVED, text, 4.2)
+
+
+def _likeness(row: pd.Series) -> str:
+    text = f"{row['correlation']:.2f}"
+    if np.isfinite([row.get("image_low", np.nan), row.get("image_high", np.nan)]).all():
+        text += f", {row['image_low']:.2f} to {row['image_high']:.2f} over images"
+    return text
 
 
 def _pair(row: pd.Series) -> str:

@@ -9,7 +9,7 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import Column, Drawing, PrintedTable, Section
 from lossprint.reports.style import loss_colors, readable
-from lossprint.reports.tables import interval_cells, losses_by, number
+from lossprint.reports.tables import NOTATION, interval_cells, losses_by, number
 
 
 def drawings(evidence: Evidence) -> Iterable[Drawing]:
@@ -19,10 +19,14 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
         return
     yield Drawing(
         "saliency_shares",
-        "Share of saliency on each region with its 95 % interval over runs; dashed: the share "
-        "of the area, which maps without preference would have.",
+        "Share of saliency on each region with its 95 % interval over runs and images, or each "
+        "run's own where there are fewer than three; dashed: the share of the area, which maps "
+        "without preference would have.",
         figures.region_shares(
-            shares, title="Where the maps lie", colors=loss_colors(evidence.families())
+            shares,
+            evidence["shares"],
+            title="Where the maps lie",
+            colors=loss_colors(evidence.families()),
         ),
         wide=True,
     )
@@ -39,7 +43,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
     last = pd.DataFrame([{"loss": "share of the area", "family": "", **chance}])
     yield PrintedTable(
         "saliency_shares",
-        "Share of saliency by region [95 % interval]",
+        f"Share of saliency by region; {NOTATION}",
         pd.concat([wide, last], ignore_index=True),
     )
 

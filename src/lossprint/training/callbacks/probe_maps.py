@@ -118,7 +118,7 @@ class ProbeMaps(ProbeCallback):
 
     def _shares(self, prefix: str, maps: Tensor) -> dict[str, float]:
         shares = saliency_shares(maps, self.probe)
-        return {f"{prefix}/{name}": value for name, value in shares.items()}
+        return {f"{prefix}/{name}": float(share.nanmean()) for name, share in shares.items()}
 
     def _draw(self, maps: Tensor, name: Path, trainer: pl.Trainer) -> None:
         if trainer.is_global_zero:

@@ -15,6 +15,7 @@ from lossprint.probing import (
     make_embeddings,
     make_properties,
     probe_properties,
+    properties_maximum,
 )
 from lossprint.probing.network import Preprocess
 from lossprint.probing.settings import at_least
@@ -28,7 +29,8 @@ class ProbeProperties(ProbeCallback):
     """Measures the probe set's NR-Prec per property, now and then in a fit and with final weights.
 
     Logs `nr/<property>`, and with the final weights also
-    `untrained/nr/<property>`, of the weights that the fit started from. The table
+    `untrained/nr/<property>`, of the weights that the fit started from, and `nr_share/<property>`,
+    the share of what is possible at most. The table
     `probe_properties.csv` (property, untrained, trained) lies in the folder. Final embeddings and
     values are kept where any later analysis looks.
 
@@ -37,7 +39,8 @@ class ProbeProperties(ProbeCallback):
         images: how many of the probe images are looked at in between, the first ones; None for
             all. With initial and final weights it looks at all.
         batch_size: images at once.
-        normalize, max_neighbors, variance: see `lossprint.metrics.normalized_r_precision`.
+        normalize, max_neighbors, variance: see `lossprint.metrics.normalized_r_precision`; what
+            chance gives has standard deviation 1 unless the variance is "binomial", as published.
 
     Raises:
         ValueError: an option has a value that is not valid.
@@ -52,7 +55,7 @@ class ProbeProperties(ProbeCallback):
         batch_size: int = 256,
         normalize: bool = True,
         max_neighbors: int | None = None,
-        variance: Variance = "binomial",
+        variance: Variance = "hypergeometric",
         **where: Unpack[Where],
     ) -> None:
         super().__init__(probe, preprocessing, **where)
@@ -80,7 +83,13 @@ class ProbeProperties(ProbeCallback):
             table = table.rename_axis("property").reset_index()
             with whole_file(self.folder / TABLE) as temporary:
                 table.to_csv(temporary, index=False)
-        return _named("nr", trained) | _named("untrained/nr", self._untrained)
+        largest = properties_maximum(self.probe, self.settings)
+        shares = {name: value / largest[name] for name, value in trained.items()}
+        return (
+            _named("nr", trained)
+            | _named("nr_share", shares)
+            | _named("untrained/nr", self._untrained)
+        )
 
     def _kept(self, network: Network, trainer: pl.Trainer) -> dict[str, float]:
         with shown_images(trainer) as progress:
