@@ -15,6 +15,7 @@ from skimage.color import rgb2lab
 
 from lossprint.reports import figures
 from lossprint.reports.figures.galleries import Gallery, overlay
+from lossprint.reports.pair_drawings import pair_drawings
 from lossprint.reports.style import FAMILY_MARKERS, loss_colors, readable
 from lossprint.reports.tables import loss_matrix
 from tests.reports.planted import FAMILIES, PROPERTIES, evidence, stages
@@ -22,6 +23,19 @@ from tests.reports.planted import FAMILIES, PROPERTIES, evidence, stages
 
 def labels(figure: Figure, axes: int = 0) -> list[str]:
     return [label.get_text().rstrip(" ●■✖") for label in figure.axes[axes].get_yticklabels()]
+
+
+@pytest.mark.parametrize("missing", ["row", "value"])
+def test_losses_are_clustered_only_where_every_two_of_them_were_compared(missing):
+    pairs = evidence()["agreement_by_loss"].copy()
+    gap = (pairs["loss_a"] == "triplet") & (pairs["loss_b"] == "arcface")
+    assert gap.sum() == 1
+    draw = partial(
+        pair_drawings, measure="correlation", noun="map", called="r", colors=loss_colors(FAMILIES)
+    )
+    pairs.loc[gap, "correlation"] = np.nan
+    pairs = pairs if missing == "value" else pairs[~gap]
+    assert [drawing.name for drawing in draw(pairs)] == ["map_correlation_by_family"]
 
 
 def test_mds_keeps_distances_of_points_in_a_plane():

@@ -120,14 +120,15 @@ def complete_training_runs(
     from lossprint.runs.wandb_tracker import add_to_summary  # importing W&B takes a second
 
     for network in networks:
-        if network.run is None or not is_online(network.run.wandb):
+        path = None if network.run is None else network.run.wandb
+        if path is None or not is_online(path):
             continue
         metrics = {
             f"analysis/{key}": value
             for section in sections
             for key, value in section.run_metrics(evidence, network.name).items()
         }
-        add_to_summary(network.run.wandb, metrics)
+        add_to_summary(path, metrics)
 
 
 def is_online(path: str | None) -> bool:

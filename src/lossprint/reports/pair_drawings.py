@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 
 from lossprint.reports import figures
@@ -45,9 +46,8 @@ def pair_drawings(
     """
     if by_loss.empty:
         return
-    losses = {*by_loss["loss_a"], *by_loss["loss_b"]}
-    wide = len(losses) > MANY_LOSSES
     matrix, _ = loss_matrix(by_loss, measure)
+    wide = len(matrix) > MANY_LOSSES
     title = f"{noun.capitalize()} {called}"
     yield Drawing(
         f"{noun}_{measure}_by_family",
@@ -61,8 +61,9 @@ def pair_drawings(
         wide=wide,
         grid=Grid(matrix),
     )
-    between = by_loss[by_loss["loss_a"] != by_loss["loss_b"]]
-    if len(losses) < 3 or between[measure].isna().any():
+    # A pair may have no row at all: of losses that were trained with one seed, the same.
+    between = matrix.to_numpy()[~np.eye(len(matrix), dtype=bool)]
+    if len(matrix) < 3 or np.isnan(between).any():
         return
     order = figures.clustered_order(matrix)
     yield Drawing(

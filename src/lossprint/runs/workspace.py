@@ -84,7 +84,7 @@ def workspace(compared: Compared) -> "ws.Workspace":
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces import expr
 
-    losses = expr.Config(LOSS)
+    losses, colors = expr.Config(LOSS), dict[Any, Any](compared.colors)
     return ws.Workspace(
         entity=compared.entity,
         project=compared.project,
@@ -97,7 +97,7 @@ def workspace(compared: Compared) -> "ws.Workspace":
         runset_settings=ws.RunsetSettings(
             filters=_runs(compared),
             groupby=[losses],
-            group_colors={**compared.colors},
+            group_colors=colors,
             pinned_columns=[
                 *("config:loss.value.family", "config:seed.value", "summary:test/map_at_r"),
             ],
