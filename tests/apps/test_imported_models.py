@@ -9,6 +9,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+from lossprint.apps import build
 from lossprint.apps.comparison import run_comparison
 from lossprint.data.probe import read_probe_set
 from lossprint.data.transforms import Preprocessing
@@ -18,6 +19,7 @@ from tests.models.fabricated import PUBLISHED_FOLDERS, place_model, save_trunk
 from tests.saliency.networks import Patches, seeded
 from tests.small_world import SIZE
 
+CONF = Path(__file__).parents[2] / "conf"
 NETWORK = "models.model.network._target_=tests.saliency.networks.Patches"
 
 
@@ -153,3 +155,25 @@ def test_the_probe_set_that_is_rendered_by_default_is_one_that_can_be(models, tm
     rendered = specify(kind="probe", **probe["render"])
     assert (rendered.frames, rendered.size) == (probe["limit"], probe["size"])
     assert Path(probe["folder"]).name == rendered.name
+    trained_with = OmegaConf.load(CONF / "probe" / "rendered.yaml").render
+    for entry in ("count", "seed", "samples"):  # of one size, trainings and models share the set
+        assert probe["render"][entry] == trained_with[entry]
+
+
+@pytest.mark.parametrize("tables", [[], ["a.csv", "b.csv"]])
+def test_a_folder_of_photos_that_lacks_its_table_is_not_rendered_into(tables, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("photo.jpg", *tables):
+        (folder / name).touch()
+    render = {"count": 2, "size": SIZE, "seed": 1, "samples": 1}
+    section = {
+        "folder": str(folder),
+        "size": SIZE,
+        "short_side": SIZE,
+        "limit": 2,
+        "render": render,
+    }
+    with pytest.raises(FileNotFoundError, match=r"samples\.csv is missing \(tables there: "):
+        build.probe_set({"probe": section, "data_root": str(tmp_path)})
+    assert len(list(folder.iterdir())) == 1 + len(tables)

@@ -20,7 +20,6 @@ from lossprint.apps.settings import TrainingSettings, resolved
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.probe import ProbeSet, read_probe_set
-from lossprint.data.probe_table import has_table
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
@@ -284,8 +283,8 @@ def _world(data: Mapping[str, Any]) -> dict[str, Any]:
 def probe_set(config: Mapping[str, Any]) -> ProbeSet:
     """The probe set, from the section `probe`; rendered first if it is a rendered one.
 
-    A folder that has a table but was not rendered here is a set of the user's own, whatever the
-    section says of rendering: it is read as it is, all of it unless `limit` says otherwise.
+    A folder that holds anything but was not rendered here is a set of the user's own, whatever
+    the section says of rendering: it is read as it is, all of it unless `limit` says otherwise.
     """
     probe = config["probe"]
     render, limit = probe.get("render"), probe["limit"]
@@ -308,8 +307,10 @@ def probe_set(config: Mapping[str, Any]) -> ProbeSet:
 
 
 def is_own_set(folder: Path) -> bool:
-    """Whether a folder holds a probe set that was not rendered here."""
-    return has_table(folder) and not (folder / SET_FILE).is_file()
+    """Whether a folder holds anything, and it was not rendered here: nothing is added to it."""
+    if not folder.is_dir() or (folder / SET_FILE).is_file():
+        return False
+    return any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def _decoded(config: Mapping[str, Any]) -> Path:

@@ -143,11 +143,6 @@ class _Names:
         return []
 
 
-def has_table(folder: Path) -> bool:
-    """Whether a folder has a table of images, `samples.csv` or one other."""
-    return len(_tables(folder)) == 1
-
-
 def _tables(folder: Path) -> list[Path]:
     if (folder / SAMPLES).is_file():
         return [folder / SAMPLES]
