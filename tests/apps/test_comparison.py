@@ -155,6 +155,13 @@ def test_interventions_are_rendered_beside_a_rendered_probe_set(small_world, tmp
     assert intervention_set({**config, "probe": probe}, drawn, 0) is None
 
 
+def test_nothing_is_rendered_beside_a_set_of_the_user_s_own(small_world):
+    config = training(small_world)
+    render = {"count": 4, "seed": 1, "size": 16, "samples": 1}  # as models=… has one by default
+    config = {**config, "probe": {**config["probe"], "render": render}}
+    assert intervention_set(config, build.probe_set(config), 2) is None
+
+
 def test_filters_choose_runs_and_one_loss_is_no_comparison(outputs):
     report, text = run(outputs, "only.loss=tri*", "only.seed=0", "untrained=false", "name=one")
     assert report.page.parent.name == "one"

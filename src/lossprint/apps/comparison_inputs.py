@@ -165,8 +165,8 @@ def intervention_set(config: Mapping[str, Any], probe: ProbeSet, scenes: int) ->
     if probe.interventions is not None:
         return probe
     section = config["probe"]
-    if not scenes or section.get("render") is None:
-        return None
+    if not scenes or section.get("render") is None or build.is_own_set(Path(section["folder"])):
+        return None  # what is rendered here says nothing of somebody's photos
     beside = {
         **section,
         "folder": f"{section['folder']}-interventions-{scenes}",
