@@ -7,6 +7,7 @@ from lossprint.reports.answer import answer
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.report import findings as findings_of
+from lossprint.reports.sections import stages
 from lossprint.reports.sections.contrasts import deciding_words
 from tests.reports.planted import contrast, property_families, replaced
 
@@ -126,6 +127,23 @@ def test_the_command_is_of_the_losses_that_are_not_collapsed(evidence):
     geometry = evidence["geometry"]
     narrow = replaced(evidence, geometry=geometry.assign(collapsed=geometry["loss"] == "arcface"))
     assert deciding_words(narrow) == "loss=contrastive,normalized_softmax,triplet seed=0,1,2,3"
+
+
+def test_of_few_properties_none_is_named_twice(evidence):
+    by_loss = evidence["properties_by_loss"]
+    names = list(dict.fromkeys(by_loss["property"]))
+    for number in (2, 3, 4):
+        kept = by_loss[by_loss["property"].isin(names[:number])]
+        (found,) = about(replaced(evidence, properties_by_loss=kept), "properties")
+        assert found.text.count(" σ, ") == number
+        assert ("least by" in found.text) == (number > 3)
+
+
+def test_stages_of_one_network_are_not_drawn(evidence):
+    nothing = evidence["stages"].assign(within=np.nan, between=np.nan, untrained=np.nan)
+    assert list(stages.drawings(evidence))
+    bare = replaced(evidence, stages=nothing)
+    assert not [*stages.drawings(bare), *stages.tables(bare)]
 
 
 def test_one_loss_is_no_comparison(evidence):

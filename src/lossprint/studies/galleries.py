@@ -22,10 +22,10 @@ def compute(study: Study) -> Results:
     """Choose the first images, and those that the losses disagree about most."""
     frames = study.probe.properties.index
     first = frames[: min(study.settings.gallery, len(study.map_rows))]
-    chosen = [[FIRST, frame, f"frame {frame}"] for frame in first]
+    chosen = [[FIRST, frame, _named(frame)] for frame in first]
     least = study.table("disagreement").head(study.settings.gallery)
     chosen += [
-        [DISAGREED, frame, f"frame {frame}, r = {correlation:.2f}"]
+        [DISAGREED, frame, f"{_named(frame)}, r = {correlation:.2f}"]
         for frame, correlation in zip(least["frame"], least["correlation"], strict=True)
     ]
     table = pd.DataFrame(chosen, columns=list(TABLES["galleries"]))
@@ -45,3 +45,8 @@ def _first_runs(networks: Sequence[Network], files: Sequence[Path]) -> dict[str,
     for network, file in order:
         found.setdefault(network.loss, file)
     return found
+
+
+def _named(frame: object) -> str:
+    """A rendered frame by its number, a photo by its file."""
+    return f"frame {frame}" if str(frame).isdecimal() else str(frame)

@@ -113,15 +113,17 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
     means = by_loss.groupby("property", sort=False)["mean"].apply(lambda x: x.astype(float).mean())
     order = means.sort_values(ascending=False)
     shares = order / _largest(evidence)
-    strongest = [
-        f"{readable(str(name))} ({value:.1f} σ, {shares[name]:.0%})"
-        for name, value in order.head(3).items()
+    told = [
+        # Adding 0 turns a rounded minus zero into zero.
+        f"{readable(str(name))} ({round(value, 1) + 0.0:.1f} σ, {round(shares[name], 2) + 0.0:.0%})"
+        for name, value in order.items()
     ]
-    # Adding 0 turns a rounded minus zero into zero.
-    weakest = f"{readable(str(order.index[-1]))} ({round(order.iloc[-1], 1) + 0.0:.1f} σ)"
+    most = f"by {listing(told)}"
+    if len(told) > 3:
+        most = f"most by {listing(told[:3])} and least by {told[-1]}"
     text = (
-        f"Averaged over losses, embeddings cluster most by {listing(strongest)} and least by "
-        f"{weakest}: standard deviations above chance, and the share of the most possible."
+        f"Averaged over losses, embeddings cluster {most}: standard deviations above chance, and "
+        "the share of the most possible."
     )
     yield Finding("properties", Verdict.OBSERVED, text, 4.5)
 

@@ -72,7 +72,9 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
 
 
 def _named(stages: pd.DataFrame) -> pd.DataFrame:
-    """The table without what the names of all stages of the network begin with."""
+    """What could be compared, without what the names of all stages of the network begin with."""
+    if not stages.empty:
+        stages = stages.dropna(subset=["within", "between", "untrained"], how="all")
     if stages.empty:
         return stages
     first = stages["stage"].iloc[0].split(".")
