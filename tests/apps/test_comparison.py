@@ -250,7 +250,10 @@ def test_every_study_is_valid(study, tmp_path):
     from lossprint.studies.settings import StudySettings
 
     config = analysis(tmp_path, f"study={study}")
-    assert StudySettings.from_config(config["study"]).name == study
+    settings = StudySettings.from_config(config["study"])
+    assert settings.name == study
+    published = study == "paper"
+    assert settings.properties.variance == ("binomial" if published else "hypergeometric")
 
 
 @pytest.mark.slow

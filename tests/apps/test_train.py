@@ -21,6 +21,7 @@ from lossprint.apps import training
 from lossprint.apps.training import show_result, train
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.metrics.retrieval import retrieval_metrics
+from lossprint.runs.levels import kept_levels
 from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
 from lossprint.training.callbacks.metrics_file import read_rows
@@ -47,7 +48,7 @@ def run(root: Path, *more: str):
 
 @pytest.fixture(scope="module")
 def finished(small_world):
-    return run(small_world, "logger=wandb", "logger.project=squares")
+    return run(small_world, "logger=wandb", "logger.project=squares", "keep_levels=2")
 
 
 def test_a_run_is_a_folder_that_says_everything(finished, small_world):
@@ -67,6 +68,9 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert [row["epoch"] for row in read_rows(record.metrics_file)] == [0, 1]
     assert record.weights_file.exists()
     assert (record.folder / "gallery.png").exists()
+    levels = kept_levels(record.levels_folder)
+    assert [level.epoch for level in levels] == [0, 1]
+    assert max(level.value for level in levels) == pytest.approx(record.metrics["val/map_at_r"])
     kept = load_file(record.test_embeddings_file)
     assert kept["embeddings"].shape == (24, 128)  # four designs of six images
     shape = embedding_geometry(kept["embeddings"])
@@ -75,6 +79,7 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     metrics = retrieval_metrics(kept["embeddings"], kept["labels"])
     assert metrics["map_at_r"] == pytest.approx(record.metrics["test/map_at_r"], abs=1e-6)
     assert "map_at_r" in text
+    assert "of the most possible" in text
     assert str(record.folder) in text.replace("\n", "")
 
 
@@ -213,6 +218,7 @@ def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
         (["+trainer.epochs=3"], r"unknown trainer\.epochs; valid are .*max_epochs"),
         (["+typo=3"], "unknown typo"),
         (["+loss.criterion.magrin=3"], "magrin"),
+        (["keep_levels=1"], "keep_levels=1 must be a whole number of at least 2"),
         (["fold=4"], r"fold=4 must be a whole number from 0 to 3"),
         (["optimizer.lr=-1"], r"optimizer\.lr=-1"),
         (["model.name=resnet19"], "resnet19"),

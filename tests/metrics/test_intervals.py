@@ -80,7 +80,7 @@ def test_of_a_ratio_the_jackknife_agrees_with_the_delta_method():
 
 @pytest.mark.parametrize("known", [0.0, 1.0], ids=["planted nothing", "planted truth"])
 def test_of_nr_precision_the_jackknife_holds_the_truth(known):
-    """Queries are neighbours of each other: their own spread is too small by half."""
+    """Queries are neighbours of each other, so their z are no independent sample."""
 
     def draw(rng):
         labels = rng.integers(0, 3, 45)

@@ -333,10 +333,14 @@ def test_the_maximum_is_what_a_perfect_embedding_scores(variance, max_neighbors)
 
 
 def test_the_maximum_grows_with_the_root_of_the_set():
-    """C levels of n items each: z = √(R (1 − p) / p) with p = 1 / C."""
+    """C levels of n items each: z = √(R (1 − p) / p) with p = 1 / C; drawn without replacement
+    it is √(N − 2), however many items a level has."""
     for items in (5, 500):
         found = normalized_r_precision_maximum({"x": np.arange(4 * items) % 4})["x"]
         assert found == pytest.approx(np.sqrt((items - 1) * 3))
+    for labels in ([*"aaabb"], [*"aaaaaaabbbcc"]):
+        found = normalized_r_precision_maximum({"x": labels}, variance="hypergeometric")["x"]
+        assert found == pytest.approx(np.sqrt(len(labels) - 2))
     assert np.isnan(normalized_r_precision_maximum({"x": ["one"] * 5})["x"])
     with pytest.raises(ValueError, match="'x' is empty"):
         normalized_r_precision_maximum({"x": [None, None]})
