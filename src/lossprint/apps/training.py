@@ -340,7 +340,7 @@ def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
 def show_result(record: RunRecord, console: Console) -> None:
     """Trained against untrained, and where it lies."""
     metrics = record.metrics
-    rows = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
+    rows: list[tuple[str, ...]] = [(name, f"untrained/{name}", f"test/{name}") for name in SHOWN]
     _show_table("unseen classes", rows, metrics, console, title=record.name)
     properties = [key.removeprefix(PROPERTY) for key in metrics if key.startswith(PROPERTY)]
     rows = [(p, f"untrained/nr/{p}", PROPERTY + p, SHARE + p) for p in properties]
