@@ -190,7 +190,8 @@ def main() -> None:
         "|---|---|---|---|---|---|",
         *rows,
         "",
-        f"Random weights, batch statistics, one image, {SAMPLES} noisy copies, float32, against the plain loop in float64. "
+        f"Random weights, batch statistics, one image, {SAMPLES} noisy copies, float32, "
+        "against the plain loop in float64. "
         f"PyTorch {torch.__version__}, torchvision {torchvision.__version__}, "
         f"timm {timm.__version__}. "
         f"{len(failed)} below {ENOUGH} and the plain loop's own: {', '.join(failed) or 'none'}.",
