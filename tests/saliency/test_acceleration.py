@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torchvision import models
 
 from lossprint.models.bn_inception import BNInception
-from lossprint.saliency import input_gradient, saliency_maps
+from lossprint.saliency import acceleration, input_gradient, saliency_maps
 from lossprint.saliency.acceleration import accelerated
 from lossprint.saliency.first_convolution import FirstConvolution
 from tests.saliency.networks import Patches, Untraceable, residual, seeded
@@ -247,6 +247,43 @@ def test_gradients_are_compared_and_not_only_embeddings() -> None:
     network = prepared(_Network(changes_sign))
     with pytest.warns(RuntimeWarning, match="gradients would change by 2"):
         assert accelerated(network, IMAGES) is network
+
+
+def differences_of(offset: float) -> nn.Module:
+    """Its second normalization takes differences of 1 between numbers around `offset`."""
+
+    def make() -> nn.Module:
+        model = nn.Sequential(
+            *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6)),
+            *(nn.Tanh(), nn.Conv2d(6, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        )
+        nn.init.constant_(model[1].bias, offset)
+        return model
+
+    return trained(make, 32)
+
+
+def test_where_rounding_decides_gradients_the_network_itself_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = differences_of(1e7)
+    with pytest.warns(RuntimeWarning, match="model.double.*rounding in torch.float32 alone"):
+        assert agreement_with_a_plain_loop(model, 32) >= 0.9999
+    monkeypatch.setattr(acceleration, "ROUNDING", float("inf"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # In double precision the rewriting is right.
+        assert agreement_with_a_plain_loop(model, 32) < 0.99
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(10, torch.float32), (1e7, torch.float64)])
+@pytest.mark.filterwarnings("error")
+def test_where_rounding_is_little_the_network_is_rewritten(
+    offset: float, dtype: torch.dtype
+) -> None:
+    network = differences_of(offset).to(dtype).eval().requires_grad_(False)
+    faster = accelerated(network, IMAGES.to(dtype))
+    assert kinds(network)[nn.BatchNorm2d] == 2
+    assert kinds(faster)[nn.BatchNorm2d] == 0
 
 
 def test_statistics_of_the_batch_are_not_folded() -> None:
