@@ -67,7 +67,7 @@ def report(runs: dict[str, list[RunRecord]]) -> list[str]:
             f"| {loss}{note} | {records[0].family} | {len(records)} | {' | '.join(cells)} "
             f"| {factor:.1f} | {minutes:.1f} |"
         )
-    return lines
+    return [*lines, "", "Minutes are wall time, on however busy a machine."]
 
 
 def main() -> None:
