@@ -134,7 +134,9 @@ def smallest_input(model: nn.Module) -> int:
 def plain_map(model: nn.Module, image: Tensor, black: Tensor, noise: Tensor) -> Tensor:
     """SmoothGrad of the L2 distance of normalized embeddings, not clipped."""
     target = nn.functional.normalize(model(black[None])).detach()
-    copies = (image + LEVEL * (image.max() - image.min()) * noise).requires_grad_()
+    # Rounded as the copies of saliency_maps are: of a few networks that bit alone changes the map.
+    spread = float(LEVEL * (image.max() - image.min()))
+    copies = torch.add(image, noise, alpha=spread).requires_grad_()
     (nn.functional.normalize(model(copies)) - target).norm(dim=1).sum().backward()
     total = copies.grad.mean(1).abs().sum(0)
     low, high = total.min(), total.quantile(0.99)
