@@ -3,7 +3,8 @@
     python analyze.py runs=<sweep> name=<name>
     python benchmarks/sample_report.py outputs/analysis/<name> docs/sample_report
 
-Run folders are not published: links that lead out of the comparison's folder become their text.
+Run folders are not published, nor the table that says where they lie, nor figures of megabytes:
+links to them become their text.
 """
 
 import argparse
@@ -13,8 +14,9 @@ from pathlib import Path
 
 from lossprint.files import whole_file
 
-OUTWARD = re.compile(r'<a href="\.\./[^"]*">(.*?)</a>', re.DOTALL)
-INWARD = re.compile(r'<a href="((?:figures|tables)/[^"]+)">')
+LINK = re.compile(r'<a href="((?:\.\.|figures|tables)/[^"]*)">(.*?)</a>', re.DOTALL)
+PRIVATE = "tables/runs.csv"
+LARGEST = 1_000_000  # bytes
 
 
 def publish(comparison: Path, output: Path) -> int:
@@ -23,15 +25,16 @@ def publish(comparison: Path, output: Path) -> int:
     Raises:
         FileNotFoundError: the folder holds no comparison, or lacks a file that its page links to.
     """
-    page = OUTWARD.sub(r"\1", (comparison / "report.html").read_text(encoding="utf-8"))
-    files = [comparison / name for name in sorted(set(INWARD.findall(page)))]
-    for file in files:
-        file.stat()  # before anything is removed
+    page = (comparison / "report.html").read_text(encoding="utf-8")
+    inside = {name for name, _ in LINK.findall(page) if not name.startswith("..")} - {PRIVATE}
+    sizes = {name: (comparison / name).stat().st_size for name in inside}
+    kept = {name for name, size in sizes.items() if size <= LARGEST}
+    page = LINK.sub(lambda link: link[0] if link[1] in kept else link[2], page)
     shutil.rmtree(output, ignore_errors=True)
-    for file in files:
-        copy = output / file.relative_to(comparison)
+    for name in sorted(kept):
+        copy = output / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
+        shutil.copyfile(comparison / name, copy)
     with whole_file(output / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     return sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
