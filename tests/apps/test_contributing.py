@@ -56,7 +56,7 @@ def planted(tmp_path):
 
 
 def test_two_files_and_one_line_are_a_piece_of_evidence(planted, tmp_path, monkeypatch):
-    inputs = ComparisonInputs(planted, empty(SKIPPED), probe_set(), None, [])
+    inputs = ComparisonInputs(planted, empty(SKIPPED), probe_set(), None, [], [])
     tracker = Recorder()
 
     @contextmanager

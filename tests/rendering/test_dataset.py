@@ -183,13 +183,15 @@ def test_a_folder_with_a_different_set_is_left_alone(whole, what, change, differ
     assert contents(whole) == before
 
 
-def test_a_set_that_does_not_speak_of_shortcuts_has_none(whole, what):
-    description = json.loads((whole / "set.json").read_text())
+def test_a_set_that_does_not_speak_of_shortcuts_has_none(what, tmp_path):
+    folder = tmp_path / "set"
+    make(folder, what)
+    description = json.loads((folder / "set.json").read_text())
     del description["shortcut"]
-    (whole / "set.json").write_text(json.dumps(description))
-    assert complete(whole, count=COUNT, **what)
+    (folder / "set.json").write_text(json.dumps(description))
+    assert complete(folder, count=COUNT, **what)
     with pytest.raises(ValueError, match=r"shortcut \(none there"):
-        complete(whole, count=COUNT, **{**what, "shortcut": {"color_hue": 0.9}})
+        complete(folder, count=COUNT, **{**what, "shortcut": {"color_hue": 0.9}})
 
 
 def test_strengths_of_a_shortcut_are_different_sets(what, tmp_path):

@@ -147,7 +147,7 @@ def test_curves_average_runs_and_name_what_is_missing(evidence):
     np.testing.assert_allclose(
         lines["arcface"].get_ydata(), expected.groupby("epoch")["value"].mean()
     )
-    with pytest.raises(ValueError, match="no curve for nothing; known: probe/agreement/initial"):
+    with pytest.raises(ValueError, match="no curve for nothing; known: map_r/initial"):
         figures.training_curves(evidence["curves"], ["nothing"], colors={})
 
 

@@ -48,7 +48,7 @@ def test_a_planted_difference_is_found_confirmed_and_explained(tmp_path):
     assert best["share"] == pytest.approx(same)
     (finding,) = findings(evidence)
     assert finding.verdict is Verdict.DIFFERENT
-    assert "triplet holds" in finding.text
+    assert "Triplet holds" in finding.text
     assert "share car model" in finding.text
 
 

@@ -50,8 +50,9 @@ def likeness_against_difference(
 
     Example:
         >>> apart = np.abs(np.subtract.outer([0.1, 0.2, 0.5], [0.1, 0.2, 0.5]))
-        >>> likeness_against_difference(1 - apart, [0.1, 0.2, 0.5])
-        RankRelation(correlation=-1.0, p=0.16666666666666666, smallest_p=0.16666666666666666)
+        >>> relation = likeness_against_difference(1 - apart, [0.1, 0.2, 0.5])
+        >>> round(relation.correlation, 6), round(relation.p, 6)
+        (-1.0, 0.166667)
     """
     matrix, numbers = np.asarray(likeness, dtype=float), np.asarray(values, dtype=float)
     count = len(numbers) if numbers.ndim == 1 else -1
