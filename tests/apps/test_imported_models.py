@@ -93,7 +93,9 @@ def test_the_study_is_repeated_on_its_fourteen_losses(small_world, tmp_path):
         *probe_words(small_world, "reality_check"),
         f"models.root={tmp_path}/models",
         f"models.weights={trunk}",
-        *("study.ladder_images=0", "study.neighbor_maps=0"),  # which other tests look at
+        # Which other tests look at.
+        *("study.ladder_images=0", "study.neighbor_maps=0", "study.stage_images=0"),
+        *("study.explainers=[]", "study.faithfulness_images=0"),
     ]
     report, text = run(tmp_path, *words)
     tables = report.page.parent / "tables"
