@@ -61,7 +61,6 @@ from lossprint.training.processes import (
     strategy_for,
 )
 
-# What a run's folder already says, or what changes nothing in its result.
 NATIVE = "lossprint.models.native.native_network"
 
 

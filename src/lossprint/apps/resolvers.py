@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from lossprint.apps.settings import TrainingSettings, typed
 from lossprint.rendering.sampling import shortcut_name
 
+# What a run's folder already says, or what changes nothing in its result.
 NOT_IN_SWEEP_NAME = (
     "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
     "keep_checkpoints", "keep_levels",

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
+from lossprint.metrics.rank_correlation import standard_ranks
 from lossprint.metrics.relabelings import within_blocks
 
 BLOCK = 1 << 20  # values of permuted ranks at once, 8 MiB
@@ -66,23 +66,15 @@ def likeness_against_difference(
     if count < 3 or not (np.isfinite(alike).all() and np.isfinite(numbers).all()):
         return RankRelation(np.nan, np.nan, np.nan)
     apart = np.zeros((count, count))
-    apart[rows, columns] = _standard_ranks(np.abs(numbers[rows] - numbers[columns]))
+    apart[rows, columns] = standard_ranks(np.abs(numbers[rows] - numbers[columns]))
     apart += apart.T
-    ranks = _standard_ranks(alike)
+    ranks = standard_ranks(alike)
     permuted = within_blocks(np.arange(count), [np.arange(count)], draws=draws, seed=seed)
     correlation = _products(apart, ranks, permuted.labels)
     observed = float(ranks @ apart[rows, columns])
     if not np.isfinite(observed):
         return RankRelation(np.nan, np.nan, np.nan)
     return RankRelation(observed, permuted.p(-correlation, -observed), permuted.smallest_p)
-
-
-def _standard_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks with mean 0 and a sum of squares of 1; NaN where all values are equal."""
-    ranks = rankdata(values)
-    ranks -= ranks.mean()
-    length = np.linalg.norm(ranks)
-    return ranks / length if length > 0 else np.full(len(ranks), np.nan)
 
 
 def _products(

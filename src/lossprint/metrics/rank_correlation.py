@@ -56,7 +56,7 @@ def rank_correlation(
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("x and y must be finite")
     units = len(first)
-    a, b = _standardized(first), _standardized(second)
+    a, b = standard_ranks(first), standard_ranks(second)
     each = (a * b).sum(0)
     known = np.isfinite(each)
     if not known.any():
@@ -71,8 +71,8 @@ def rank_correlation(
     return RankCorrelation(mean, each, p, relabelings.smallest_p)
 
 
-def _standardized(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks within columns, less their mean and of length 1; NaN where all are equal."""
+def standard_ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks within columns, or of [N], with mean 0 and length 1; NaN where all are equal."""
     ranks = rankdata(values, axis=0)
     ranks -= ranks.mean(0)
     length = np.linalg.norm(ranks, axis=0)

@@ -121,7 +121,7 @@ def with_image_interval(mean: float, low: float, high: float, digits: int = 3) -
 
 
 def probability(value: float) -> str:
-    """Four decimals, or that it is below 0.0001."""
+    """Four decimals, or that it is below 0.0001; empty for a missing value."""
     return "< 0.0001" if value < 1e-4 else number(value, 4)
 
 

@@ -63,9 +63,9 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             ),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
             "the losses' share": with_interval(row["share"], row["share_low"], row["share_high"]),
-            "p": _p(row["p"]),
-            "p, Holm": f"{_p(row['p_adjusted'])} of {row['tests']}",
-            "least p possible": _p(row["smallest_p"]),
+            "p": probability(row["p"]),
+            "p, Holm": f"{probability(row['p_adjusted'])} of {row['tests']}",
+            "least p possible": probability(row["smallest_p"]),
             "detectable ρ": number(row["detectable_rho"], 3),
         }
         for _, row in contrasts.iterrows()
@@ -88,17 +88,13 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
         cells = odd.dropna(subset=["rho"]).assign(
             compared=lambda x: x["measure"].map(lambda m: LEADING[m][0]),
             **{"mean ρ with the others": lambda x: x["rho"].map(lambda v: number(v, 3))},
-            **{"p of standing out": lambda x: x["p"].map(_p)},
+            **{"p of standing out": lambda x: x["p"].map(probability)},
         )
         yield PrintedTable(
             "losses_that_stand_out",
             "Each loss against the others; p corrected for their number",
             cells[["compared", "loss", "mean ρ with the others", "p of standing out"]],
         )
-
-
-def _p(value: float) -> str:
-    return probability(value) if np.isfinite(value) else ""
 
 
 def verdict(contrast: pd.Series, alpha: float) -> Verdict:

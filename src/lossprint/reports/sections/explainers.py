@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from lossprint.reports.evidence import Evidence
@@ -33,8 +32,8 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "two trainings of one": number(row["within"], 3),
             "two losses": number(row["between"], 3),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
-            "p": probability(row["p"]) if np.isfinite(row["p"]) else "",
-            "p, Holm": probability(row["p_adjusted"]) if np.isfinite(row["p_adjusted"]) else "",
+            "p": probability(row["p"]),
+            "p, Holm": probability(row["p_adjusted"]),
             "losses": int(row["losses"]),
         }
         for _, row in explainers.iterrows()

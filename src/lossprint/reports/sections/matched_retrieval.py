@@ -21,7 +21,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "two trainings of one": number(row["within"], 3),
             "two losses": number(row["between"], 3),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
-            "p, Holm": "" if pd.isna(row["p_adjusted"]) else probability(row["p_adjusted"]),
+            "p, Holm": probability(row["p_adjusted"]),
         }
         for measure, best, matched in _compared(evidence)
         for called, row in (("their best epochs", best), ("equal retrieval", matched))

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from lossprint.reports import figures
@@ -39,7 +38,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
         {
             "changed": "mean over these" if row["property"] == _ALL else readable(row["property"]),
             "rank correlation": number(row["correlation"]),
-            "p": probability(row["p"]) if np.isfinite(row["p"]) else "",
+            "p": probability(row["p"]),
         }
         for _, row in found.iterrows()
     ]

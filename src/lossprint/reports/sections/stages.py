@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 
 from lossprint.reports import figures
@@ -40,8 +39,8 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "two losses": number(row["between"], 3),
             "trained and untrained": number(row["untrained"], 3),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
-            "p": probability(row["p"]) if np.isfinite(row["p"]) else "",
-            "p, Holm": probability(row["p_adjusted"]) if np.isfinite(row["p_adjusted"]) else "",
+            "p": probability(row["p"]),
+            "p, Holm": probability(row["p_adjusted"]),
         }
         for _, row in stages.iterrows()
     ]
