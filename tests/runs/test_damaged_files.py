@@ -16,10 +16,10 @@ from lossprint.rendering.tables import number_of_rows
 from lossprint.runs.configuration import read_configuration
 from lossprint.runs.load import load_run
 from lossprint.runs.provenance import differences, immaterial
-from lossprint.runs.record import RunRecord, load_record
+from lossprint.runs.record import MONITOR, RunRecord, load_record
 from lossprint.tensor_files import load_tensors, save_tensors
 from lossprint.training.callbacks.metrics_file import read_rows, write_rows
-from lossprint.training.checkpoints import MONITOR, read_checkpoint
+from lossprint.training.checkpoints import read_checkpoint
 from tests.damage import check_own_errors, damaged
 
 EXAMPLES = max(500, settings().max_examples)  # 5,000 in the profile "nightly"

@@ -12,8 +12,8 @@ from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Verdict
 from lossprint.reports.sections.matched_retrieval import SECTION as MATCHED
 from lossprint.reports.sections.retrieval import SECTION as RETRIEVAL
-from lossprint.runs.levels import METRIC, Level, keep_level
-from lossprint.runs.record import RunRecord
+from lossprint.runs.levels import Level, keep_level
+from lossprint.runs.record import MONITOR, RunRecord
 from lossprint.studies.matching import MatchedNetwork, matched_networks
 from lossprint.studies.study import Study
 from tests.studies.planted import PIECES, SETTINGS, networks, probe_set
@@ -56,7 +56,7 @@ def test_each_run_is_taken_where_it_came_nearest_to_what_all_reach(tmp_path):
 def test_runs_that_kept_nothing_are_named_with_what_keeps_it(tmp_path):
     made = [trained(tmp_path, "triplet", [0.1]), trained(tmp_path, "arcface", [])]
     with pytest.raises(
-        ValueError, match=rf"match={METRIC} .* arcface/fold0-seed0 kept none.*levels=5"
+        ValueError, match=rf"match={MONITOR} .* arcface/fold0-seed0 kept none.*levels=5"
     ):
         matched_networks(made, lambda run, weights_file: ())
 

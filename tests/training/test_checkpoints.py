@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from lossprint.runs.record import MONITOR
 from lossprint.training.checkpoints import (
-    MONITOR,
     RUN,
     Checkpoints,
     WholeCheckpoints,

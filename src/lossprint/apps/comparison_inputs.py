@@ -15,8 +15,7 @@ from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.probing import kept_for_another_set, weights_key
 from lossprint.probing.network import fastest_device
-from lossprint.runs.levels import METRIC
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import MONITOR, RunRecord
 from lossprint.studies.comparability import (
     architectures_compared,
     incompatibilities,
@@ -67,8 +66,8 @@ def comparison_inputs(
         ValueError: no run can be used, runs are not comparable, or runs that are to be matched kept
             no states.
     """
-    if config["match"] not in (None, METRIC):
-        raise ValueError(f"match={config['match']} is unknown; valid are {METRIC} and null")
+    if config["match"] not in (None, MONITOR):
+        raise ValueError(f"match={config['match']} is unknown; valid are {MONITOR} and null")
     networks, left_out = networks_of_runs(
         records, build.trained, results=partial(results_folder, config["output_root"])
     )

@@ -13,12 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lossprint.apps.errors import any_terminal, command, exit_code, show_error
-from lossprint.apps.search import OBJECTIVE, trial_value
+from lossprint.apps.search import trial_value
 from lossprint.apps.slurm import follow_with_analysis
 from lossprint.apps.status import retry, show_status
 from lossprint.apps.sweep import show_what_next
 from lossprint.apps.training import train
 from lossprint.files import whole_file
+from lossprint.runs.record import MONITOR
 from lossprint.training.fit import Interrupted
 from lossprint.training.processes import is_first_process
 
@@ -115,7 +116,7 @@ def _train_one(config: DictConfig, job: Job, console: Console) -> float | None:
     job.note_run(record.folder)
     if not job.multirun:
         show_what_next([record], HydraConfig.get(), console)
-    return record.metrics.get(OBJECTIVE)
+    return record.metrics.get(MONITOR)
 
 
 def _fail(job: Job, error: Exception, console: Console) -> None:

@@ -19,10 +19,8 @@ from rich.table import Table
 
 from lossprint.apps.build import plain
 from lossprint.apps.hyperparameters import check_search, set_file, write_found
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import MONITOR, RunRecord
 from lossprint.streams import stream_seed
-
-OBJECTIVE = "val/map_at_r"
 
 
 def trial_value(config: DictConfig, train: Callable[[DictConfig], RunRecord]) -> float | None:
@@ -41,7 +39,7 @@ def trial_value(config: DictConfig, train: Callable[[DictConfig], RunRecord]) ->
         for seed in config.search.seeds:
             run = {"fold": fold, "seed": seed, "output_root": place}
             record = train(cast(DictConfig, OmegaConf.merge(config, run)))
-            values.append(record.metrics.get(OBJECTIVE, math.nan))
+            values.append(record.metrics.get(MONITOR, math.nan))
     mean = sum(values) / len(values)
     return mean if math.isfinite(mean) else None
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from lossprint.runs.record import MONITOR
 from lossprint.tensor_files import read_about, save_tensors
 
-METRIC = "val/map_at_r"
 FEWEST = 2
 """States to keep: that of the lowest level and that of the highest."""
 
@@ -37,8 +37,8 @@ def kept_levels(folder: Path | str) -> list[Level]:
     levels = []
     for path in Path(folder).glob("epoch*.safetensors"):
         about = read_about(path)
-        if {"epoch", METRIC} <= about.keys():
-            levels.append(Level(int(about["epoch"]), float(about[METRIC]), path))
+        if {"epoch", MONITOR} <= about.keys():
+            levels.append(Level(int(about["epoch"]), float(about[MONITOR]), path))
     return sorted(levels, key=lambda level: level.epoch)
 
 
@@ -54,7 +54,7 @@ def keep_level(
         at_most: at least two.
     """
     path = Path(folder) / f"epoch{epoch:04d}.safetensors"
-    save_tensors(weights, path, {"epoch": str(epoch), METRIC: repr(value)})
+    save_tensors(weights, path, {"epoch": str(epoch), MONITOR: repr(value)})
     levels = kept_levels(folder)
     kept = spread_out([level.value for level in levels], at_most)
     for place, level in enumerate(levels):

@@ -20,6 +20,8 @@ RECORD_FILE = "run.json"
 STATUSES = ("running", "interrupted", "finished", "failed")
 LONGEST_NAME = 240  # bytes that every file system takes, with room for a suffix
 FAMILIES = ("ranking", "classification", "control")
+MONITOR = "val/map_at_r"
+"""The metric that epochs, trials and states are chosen by."""
 
 
 def run_folder(output_root: Path | str, sweep: str, loss: str, fold: int, seed: int) -> Path:

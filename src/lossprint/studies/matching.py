@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from lossprint.probing.network import Load, weights_file_key
-from lossprint.runs.levels import METRIC, Level, kept_levels
+from lossprint.runs.levels import Level, kept_levels
+from lossprint.runs.record import MONITOR
 from lossprint.studies.networks import Network
 
 
@@ -44,7 +45,7 @@ def matched_networks(
     if lacking := [network.name for network, levels in kept.items() if not levels]:
         named = ", ".join(lacking[:3]) + (f" and {len(lacking) - 3} more" if lacking[3:] else "")
         raise ValueError(
-            f"match={METRIC} takes states that runs kept while they trained, and {named} kept "
+            f"match={MONITOR} takes states that runs kept while they trained, and {named} kept "
             "none: train with keep_levels=5 (and force=true what is trained already)"
         )
     reached = min(max(level.value for level in levels) for levels in kept.values())

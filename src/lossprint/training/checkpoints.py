@@ -16,10 +16,10 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from lossprint.files import whole_file
+from lossprint.runs.record import MONITOR
 
 log = logging.getLogger(__name__)
 
-MONITOR = "val/map_at_r"
 RUN = "lossprint_run"
 """Under which a checkpoint says of which run it is."""
 

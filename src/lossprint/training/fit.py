@@ -7,8 +7,9 @@ import pytorch_lightning as pl
 from torch import nn
 
 from lossprint.models.checkpoints import weights_of
+from lossprint.runs.record import MONITOR
 from lossprint.tensor_files import save_tensors
-from lossprint.training.checkpoints import MONITOR, Checkpoints, best_validation, read_checkpoint
+from lossprint.training.checkpoints import Checkpoints, best_validation, read_checkpoint
 from lossprint.training.module import MetricLearning
 
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from lossprint.runs.levels import METRIC, kept_levels
+from lossprint.runs.levels import kept_levels
+from lossprint.runs.record import MONITOR
 from lossprint.tensor_files import load_tensors
 from lossprint.training.callbacks.kept_levels import KeptLevels
 from lossprint.training.callbacks.metrics_file import EpochMetrics, read_rows
@@ -13,11 +14,11 @@ def test_each_state_is_that_of_its_epoch(tmp_path):
     log = tmp_path / "metrics.csv"
     module, metrics = trained(tmp_path, [KeptLevels(tmp_path / "levels", 9), EpochMetrics(log)])
     levels = kept_levels(tmp_path / "levels")
-    logged = {row["epoch"]: row[METRIC] for row in read_rows(log) if METRIC in row}
+    logged = {row["epoch"]: row[MONITOR] for row in read_rows(log) if MONITOR in row}
     assert {level.epoch: level.value for level in levels} == logged
     assert len(logged) == 4
     best = next(level for level in levels if level.epoch == metrics["best_epoch"])
-    assert best.value == metrics[METRIC]
+    assert best.value == metrics[MONITOR]
     for name, values in load_tensors(best.weights_file).items():
         torch.testing.assert_close(values, module.embedder.state_dict()[name])
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytorch_lightning as pl
 
 from lossprint.models.checkpoints import weights_of
-from lossprint.runs.levels import METRIC, keep_level
+from lossprint.runs.levels import keep_level
+from lossprint.runs.record import MONITOR
 from lossprint.training.module import MetricLearning
 
 
@@ -24,7 +25,7 @@ class KeptLevels(pl.Callback):
         self.folder, self.at_most = folder, at_most
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        value = float(trainer.callback_metrics.get(METRIC, math.nan))
+        value = float(trainer.callback_metrics.get(MONITOR, math.nan))
         if not trainer.is_global_zero or not math.isfinite(value):
             return
         assert isinstance(pl_module, MetricLearning)
