@@ -333,7 +333,7 @@ def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:
         data.test_pixels(shown),
         labels[shown],
         torch.searchsorted(shown, queries),
-        torch.searchsorted(shown, neighbors),
+        torch.searchsorted(shown, neighbors.contiguous()),
     )
 
 
