@@ -113,7 +113,7 @@ def test_of_two_equal_commands_the_second_waits_and_finds(small_world):
     assert [process.returncode for process in pair] == [0, 0], said
     found = [text for text in said if "finished already" in text]
     assert len(found) == 1, said
-    assert "waiting for process" in found[0]
+    assert ": waiting for " in found[0]
     folder = small_world / "outputs" / "twice" / "triplet" / "fold0-seed0"
     assert load_record(folder).status == "finished"
     assert not list(folder.rglob("*.before.ckpt"))

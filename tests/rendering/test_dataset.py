@@ -457,7 +457,7 @@ def test_two_commands_do_not_render_a_set_at_once(whole, what, tmp_path, samples
         assert [process.returncode for process in pair] == [0, 0], said
         assert "rendered 24" in text
         assert "rendered 0" in text
-        assert "waiting for process" in text
+        assert f"{folder}: waiting for " in text
         assert contents(folder) == contents(whole)
     else:  # of two different sets the second is refused, whichever began
         assert sorted(process.returncode for process in pair) == [0, 1], said
