@@ -1,10 +1,11 @@
-"""A search by Optuna that is killed and goes on: three trials in all, one of them failed."""
+"""A search by Optuna that is killed and goes on: eight trials in all, one of them failed."""
 
-import subprocess
-import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
+import torch
+from benchmarks.kills import FORKS, command
 from hydra import compose, initialize_config_dir
 
 from lossprint.apps.hyperparameters import found_hyperparameters
@@ -27,41 +28,64 @@ def trials(root):
         return []
 
 
+def begin(words, log):
+    """A search in a fork of this process, whose imports it has already."""
+
+    def search():
+        torch.set_num_threads(1)  # threads of the process that was forked are not there
+        with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+            command("train.py", *words)
+
+    process = FORKS.Process(target=search)
+    process.start()
+    return process
+
+
+def finish(words, log):
+    process = begin(words, log)
+    process.join(600)
+    process.kill()
+    assert process.exitcode == 0, log.read_text()
+    return log.read_text()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of Optuna 2 on a newer Python
-def test_killed_and_continued_it_ends_with_all_trials(small_world):
+def test_killed_and_continued_it_ends_with_all_trials(small_world, tmp_path):
     choices = ",".join(map(str, [*MARGINS, ENDLESS]))
-    words = [word for word in overrides(small_world) if not word.startswith("sweep=")]
-    command = [
-        sys.executable, str(ROOT / "train.py"), "-m", "search=optuna", "search.name=mine",
-        "search.trials=3", "search.seed=1", *words, "loss=triplet",
-        f"loss.criterion.margin=choice({choices})", "trainer.max_epochs=1",
+    words = [
+        "-m", "search=optuna", "search.name=mine", "search.trials=8", "search.seed=2",
+        *(word for word in overrides(small_world) if not word.startswith("sweep=")),
+        "loss=triplet", f"loss.criterion.margin=choice({choices})", "trainer.max_epochs=1",
+        "callbacks=retrieval",
     ]  # fmt: skip
-    folder = small_world / "outputs" / "searches" / "mine"
-    begun = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    folder, log = small_world / "outputs" / "searches" / "mine", tmp_path / "log"
+    begun = begin(words, log)
     deadline = time.monotonic() + 600
-    while not list(folder.glob("*/triplet/fold0-seed0")):
-        assert begun.poll() is None, "it ended before it could be killed"
+    while len(list(folder.glob("*/triplet/fold0-seed0"))) < 3:  # this seed's first draws differ
+        assert begun.is_alive(), f"it ended before it could be killed: {log.read_text()}"
         assert time.monotonic() < deadline
-        time.sleep(0.1)
+        time.sleep(0.02)
     begun.kill()
-    begun.wait()
-    (before,) = trials(small_world)
-    assert before.value is None
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert result.returncode == 0, result.stdout + result.stderr
+    begun.join()
+    before = trials(small_world)
+    assert [trial.value is None for trial in before] == [False, False, True]
+    finish(words, log)
     ended = trials(small_world)
-    assert ended[0].params == before.params  # what was cut off was made again with its own values
+    assert len(ended) == 8
+    assert [trial.value for trial in ended[:2]] == [trial.value for trial in before[:2]]
+    drawn = [trial.params["loss.criterion.margin"] for trial in ended]
+    # What was cut off was made again with its own values, and the first draws were not repeated.
+    assert drawn[:3] == [trial.params["loss.criterion.margin"] for trial in before] != drawn[3:6]
+    failed = [trial.value is None for trial in ended]
+    assert failed == [margin == ENDLESS for margin in drawn]
+    assert sum(failed) == 1
     values = {trial.params["loss.criterion.margin"]: trial.value for trial in ended}
-    assert len(values) == len(ended) == 3  # and its draw was not repeated
-    assert [margin for margin, value in values.items() if value is None] == [ENDLESS]
     found = found_hyperparameters(small_world / "outputs", "mine", "triplet")
     best = max(value for value in values.values() if value is not None)
     assert values[found["criterion"]["margin"]] == best
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-    assert again.returncode == 0, again.stdout + again.stderr
-    assert "3 of 3 trials are done already" in again.stdout
-    assert len(trials(small_world)) == 3
+    assert "8 of 8 trials are done already" in finish(words, log)
+    assert len(trials(small_world)) == 8
 
 
 def test_a_grid_is_refused_with_what_is_valid(small_world, capsys):
