@@ -82,17 +82,28 @@ def test_published_hyperparameters_give_way_to_those_set_by_hand(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "mean", "std"),
+    ("words", "mean", "std", "interpolation"),
     [
-        (["model=timm", "model.name=timm:vit_small_patch16_224"], 0.5, 0.5),
-        (["model=timm", "model.name=timm:mobilevit_s"], 0.0, 1.0),
-        (["model=timm", "model.name=timm:vit_base_patch16_clip_224.openai"], 0.48145, 0.26863),
-        (["model=timm", "model.preprocessing.mean=[0.3,0.3,0.3]"], 0.3, 0.229),
-        (["model=torchvision"], 0.485, 0.229),
+        (["model=timm", "model.name=timm:vit_small_patch16_224"], 0.5, 0.5, "bicubic"),
+        (["model=timm", "model.name=timm:mobilevit_s"], 0.0, 1.0, "bicubic"),
+        (["model=timm", "model.name=timm:dla34.in1k"], 0.485, 0.229, "bilinear"),
+        (
+            ["model=timm", "model.name=timm:vit_base_patch16_clip_224.openai"],
+            0.48145, 0.26863, "bicubic",
+        ),
+        (["model=timm", "model.preprocessing.mean=[0.3,0.3,0.3]"], 0.3, 0.229, "bicubic"),
+        (["model=timm", "model.interpolation=nearest"], 0.485, 0.229, "nearest"),
+        (["model=torchvision"], 0.485, 0.229, "bilinear"),
+        (["model=torchvision", "model.name=maxvit_t"], 0.485, 0.229, "bicubic"),
+        (["model=resnet18"], 0.485, 0.229, None),
     ],
-)
-def test_networks_of_libraries_train_on_the_input_of_their_weights(words, mean, std):
-    preprocessing = checked(*words)["model"]["preprocessing"]
+)  # fmt: skip
+def test_networks_of_libraries_train_on_the_input_of_their_weights(
+    words, mean, std, interpolation
+):
+    model = checked(*words)["model"]
+    assert model["interpolation"] == interpolation
+    preprocessing = model["preprocessing"]
     assert preprocessing["mean"][0] == pytest.approx(mean, abs=1e-5)
     assert preprocessing["std"][0] == pytest.approx(std, abs=1e-5)
 
@@ -131,6 +142,8 @@ def test_different_values_name_different_sweeps(monkeypatch):
     [
         ("seed=many", r"seed='many' must be a whole number"),
         ("model.freeze_batchnorm=perhaps", r"model\.freeze_batchnorm='perhaps' must be true or"),
+        ("+model.interpolation=sharp", r"model\.interpolation='sharp' must be one of bilinear, bic"),
+        ("data.short_side=90", r"data\.short_side=90 is less than data\.size=96: .*short_side=96$"),
         ("data.size=big", r"data\.size='big' must be a whole number"),
         ("sampler.batches=x", r"sampler\.batches='x' must be a whole number or null"),
         ("model.preprocessing.scale=x", r"model\.preprocessing\.scale='x' must be a number"),

@@ -44,13 +44,15 @@ def test_flips_come_half_the_time_and_mirror_the_crop():
     assert torch.equal(flipped[0], image.permute(2, 0, 1).flip(-1))
 
 
-def test_resizing_is_torchvisions_antialiased_one():
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_resizing_is_torchvisions_antialiased_one(interpolation):
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (40, 60, 3), dtype=torch.uint8, generator=generator)
     ours = crop_and_resize(
-        [image], Crops(torch.tensor([[5, 7, 30, 41]]), torch.tensor([False])), 16
+        [image], Crops(torch.tensor([[5, 7, 30, 41]]), torch.tensor([False])), 16, interpolation
     )
-    theirs = v2.functional.resized_crop(image.permute(2, 0, 1), 5, 7, 30, 41, [16, 16])
+    mode = v2.InterpolationMode(interpolation)
+    theirs = v2.functional.resized_crop(image.permute(2, 0, 1), 5, 7, 30, 41, [16, 16], mode)
     assert (ours[0].int() - theirs.int()).abs().max() <= 1
 
 

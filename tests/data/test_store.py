@@ -38,6 +38,17 @@ def test_short_side_is_resized_and_aspect_kept(index, tmp_path):
     assert torch.equal(store.image(2), plain)
 
 
+@pytest.mark.parametrize("interpolation", ["bicubic", "nearest"])
+def test_each_filter_has_a_store_of_its_own(index, tmp_path, interpolation):
+    plain = open_store(tmp_path / "cache", index, 10).image(0)
+    store = open_store(tmp_path / "cache", index, 10, interpolation)
+    with Image.open(index.paths()[0]) as image:
+        expected = image.resize((15, 10), Image.Resampling[interpolation.upper()])
+    assert np.array_equal(store.image(0).numpy(), np.asarray(expected))
+    assert torch.equal(FileImages(index, 10, interpolation).images([0])[0], store.image(0))
+    assert not torch.equal(store.image(0), plain)
+
+
 def test_second_opening_decodes_nothing(index, tmp_path, monkeypatch):
     open_store(tmp_path / "cache", index, 10)
     monkeypatch.setattr("lossprint.data.store.decode_image", None)  # would fail if called

@@ -24,6 +24,7 @@ def test_every_config_builds_and_learns(path: Path) -> None:
     config = OmegaConf.merge(OmegaConf.load(path), {"pretrained": False})
     arguments = OmegaConf.to_container(config)
     preprocessing = arguments.pop("preprocessing")
+    arguments.pop("interpolation", None)
     assert preprocessing.keys() == {"mean", "std", "channels", "scale"}
     model = build_embedder(**arguments, seed=0).train()
     model(images()).square().mean().backward()

@@ -127,7 +127,8 @@ def _with_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def embedder(config: Mapping[str, Any]) -> Embedder:
     """The network with its initial weights, from the sections `model` and `seed`."""
-    model = {key: value for key, value in config["model"].items() if key != "preprocessing"}
+    seen = ("preprocessing", "interpolation")  # what becomes of images before
+    model = {key: value for key, value in config["model"].items() if key not in seen}
     check_keys(
         "model.",
         model,
@@ -332,11 +333,12 @@ def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> Im
     data = config["data"]
     sampler = ClassBalancedBatches(parts.train[1], **config["sampler"], seed=config["seed"])
     source: ImageSource
+    filter_ = config["model"].get("interpolation") or "bilinear"
     if data["store"]:
-        source = open_store(_decoded(config), images.all_images, data["short_side"])
+        source = open_store(_decoded(config), images.all_images, data["short_side"], filter_)
     else:
         check_decodable(images.all_images, _decoded(config))
-        source = FileImages(images.all_images, data["short_side"])
+        source = FileImages(images.all_images, data["short_side"], filter_)
     return ImageDataModule(
         source,
         parts,
@@ -344,6 +346,7 @@ def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> Im
         train_view=instantiate(data["train_view"], _convert_="all"),
         eval_view=instantiate(data["eval_view"], _convert_="all"),
         preprocessing=preprocessing(config),
+        interpolation=filter_,
         seed=config["seed"],
         workers=data["workers"],
     )

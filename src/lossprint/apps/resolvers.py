@@ -62,13 +62,14 @@ def _spelled(override: Override, config: DictConfig) -> str:
     return f"{key}={value}"
 
 
-def native_preprocessing(entry: str, name: str) -> list[float]:
-    """`mean` or `std` that a library says its weights of a network were trained with."""
+def native(entry: str, name: str) -> list[float] | str:
+    """`mean`, `std` or `interpolation` that a library says a network was trained with."""
     from lossprint.models.native import native_input  # takes PyTorch and timm: seconds
 
-    return list(native_input(name).preprocessing[entry])
+    seen = native_input(name)
+    return seen.interpolation if entry == "interpolation" else list(seen.preprocessing[entry])
 
 
 OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 OmegaConf.register_new_resolver("shortcut_name", shortcut_name, replace=True)
-OmegaConf.register_new_resolver("native_input", native_preprocessing, replace=True)
+OmegaConf.register_new_resolver("native_input", native, replace=True)

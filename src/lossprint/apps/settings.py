@@ -28,7 +28,10 @@ class PreprocessingSettings:
 
 @dataclass
 class ModelSettings:
-    """See `lossprint.models.embedder.build_embedder`."""
+    """See `lossprint.models.embedder.build_embedder`.
+
+    Images are resized with `interpolation`; null is bilinear, the published protocols'.
+    """
 
     name: str
     pretrained: bool
@@ -37,6 +40,7 @@ class ModelSettings:
     freeze_batchnorm: bool
     preprocessing: PreprocessingSettings
     weights_from: str | None = None
+    interpolation: str | None = None
 
 
 @dataclass

@@ -24,7 +24,8 @@ from lossprint.data.probe import ProbeSet
 from lossprint.files import alone, remove_leftovers, whole_file
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.models.embedder import Embedder
-from lossprint.models.image_sizes import check_image_size
+from lossprint.models.image_sizes import check_image_sizes
+from lossprint.models.native import TIMM, native_input
 from lossprint.runs.loggers import log_training_files, track_training
 from lossprint.runs.provenance import (
     differences,
@@ -135,7 +136,9 @@ def _trained(
     # What fails soonest comes first: files were looked for in no time, weights may have to be
     # downloaded, and rendering takes longest.
     network = build.embedder(config)
-    check_image_sizes(network, config)
+    sizes = {f"{section}.size": config[section]["size"] for section in ("data", "probe")}
+    check_image_sizes(network, sizes)
+    say_other_sizes(config["model"], sizes, console)
     images = images or build.partition(config)
     size = sum(value.nbytes for value in network.state_dict().values())
     check_writable(folder, required_bytes=(STATES_KEPT + config["keep_levels"]) * size)
@@ -178,10 +181,20 @@ def _trained(
     return record
 
 
-def check_image_sizes(network: Embedder, config: Mapping[str, Any]) -> None:
-    """Raise ValueError unless the network takes images of the sizes it is to see."""
-    for section in ("data", "probe"):
-        check_image_size(network, config[section]["size"], where=f"{section}.size")
+def say_other_sizes(model: Mapping[str, Any], sizes: Mapping[str, int], console: Console) -> None:
+    """Note sizes that timm's weights were not trained with: a word from the user is all it takes."""
+    if not model["name"].startswith(TIMM) or not model["pretrained"] or model["weights"]:
+        return
+    own = native_input(model["name"]).size
+    other = {where: size for where, size in sizes.items() if size != own}
+    if other and is_first_process():
+        seen = ", ".join(f"{where}={size}" for where, size in other.items())
+        typed = " ".join(f"{where}={own}" for where in other)
+        console.print(
+            f"[yellow]note:[/] the weights of {model['name']} were trained on images of {own} px "
+            f"({typed}), and are to see {seen}",
+            highlight=False,
+        )
 
 
 def existing_run(

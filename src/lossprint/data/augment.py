@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from lossprint.data.decoding import Interpolation
+
 ATTEMPTS = 10  # as many as torchvision's RandomResizedCrop makes before it falls back
 
 
@@ -100,7 +102,12 @@ class RandomResizedCrop:
 View = CenterCrop | RandomResizedCrop
 
 
-def crop_and_resize(images: Sequence[Tensor], crops: Crops, size: int) -> Tensor:
+def crop_and_resize(
+    images: Sequence[Tensor],
+    crops: Crops,
+    size: int,
+    interpolation: Interpolation = "bilinear",
+) -> Tensor:
     """Cut each image's crop, resize it to `size` × `size` and flip it.
 
     Args:
@@ -108,8 +115,7 @@ def crop_and_resize(images: Sequence[Tensor], crops: Crops, size: int) -> Tensor
         crops: one per image.
 
     Returns:
-        uint8 [N, 3, size, size] on the images' device, resized with an antialiased bilinear
-        filter.
+        uint8 [N, 3, size, size] on the images' device.
     """
     device = images[0].device
     batch = torch.empty(len(images), 3, size, size, dtype=torch.uint8, device=device)
@@ -117,16 +123,17 @@ def crop_and_resize(images: Sequence[Tensor], crops: Crops, size: int) -> Tensor
     if device.type != "cpu":
         for target, image, (top, left, height, width), flip in jobs:
             crop = image[top : top + height, left : left + width].permute(2, 0, 1)
-            view = _resize(crop, size)
+            view = _resize(crop, size, interpolation)
             target.copy_(view.flip(-1) if flip else view)
         return batch
     threads = min(torch.get_num_threads(), len(jobs))
     if threads == 1:
-        _fill(jobs, size)
+        _fill(jobs, size, interpolation)
     else:
         with ThreadPoolExecutor(threads) as pool:
             # Taken up, so that what a thread raises is raised here.
-            list(pool.map(lambda first: _fill(jobs[first::threads], size), range(threads)))
+            shares = [jobs[first::threads] for first in range(threads)]
+            list(pool.map(lambda share: _fill(share, size, interpolation), shares))
     return batch
 
 
@@ -134,7 +141,7 @@ _Job = tuple[Tensor, Tensor, list[int], bool]
 """Where the view of an image goes, the image, its crop and whether it is mirrored."""
 
 
-def _fill(jobs: Sequence[_Job], size: int) -> None:
+def _fill(jobs: Sequence[_Job], size: int, interpolation: Interpolation) -> None:
     """Compute views on the CPU, one after the other.
 
     Pixels are copied by numpy: torch would share each small copy among its threads, and waiting
@@ -142,14 +149,15 @@ def _fill(jobs: Sequence[_Job], size: int) -> None:
     """
     for target, image, (top, left, height, width), flip in jobs:
         crop = np.ascontiguousarray(image.numpy()[top : top + height, left : left + width])
-        view = _resize(torch.from_numpy(crop).permute(2, 0, 1), size).numpy()
+        view = _resize(torch.from_numpy(crop).permute(2, 0, 1), size, interpolation).numpy()
         target.numpy()[...] = view[..., ::-1] if flip else view
 
 
-def _resize(crop: Tensor, size: int) -> Tensor:
+def _resize(crop: Tensor, size: int, mode: Interpolation) -> Tensor:
     if crop.shape[-2:] == (size, size):
         return crop
+    smooth = mode != "nearest"
     if crop.device.type == "cpu":  # torch has a fast antialiased uint8 kernel on the CPU only
-        return interpolate(crop[None], (size, size), mode="bilinear", antialias=True)[0]
-    resized = interpolate(crop[None].float(), (size, size), mode="bilinear", antialias=True)[0]
+        return interpolate(crop[None], (size, size), mode=mode, antialias=smooth)[0]
+    resized = interpolate(crop[None].float(), (size, size), mode=mode, antialias=smooth)[0]
     return resized.round().clamp(0, 255).to(torch.uint8)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from lossprint.data.decoding import read_image
+from lossprint.data.decoding import Interpolation, read_image
 from lossprint.data.index import ImageIndex
 
 
@@ -36,11 +36,15 @@ class FileImages:
 
     index: ImageIndex
     short_side: int | None
+    interpolation: Interpolation = "bilinear"
 
     def images(self, rows: Sequence[int] | Tensor) -> list[Tensor]:
         paths = self.index.paths()
         return [
-            torch.from_numpy(read_image(paths[int(row)], self.short_side).copy()) for row in rows
+            torch.from_numpy(
+                read_image(paths[int(row)], self.short_side, self.interpolation).copy()
+            )
+            for row in rows
         ]
 
 

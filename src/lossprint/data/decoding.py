@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -27,6 +27,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+"""By which filter images are resized; the first two are antialiased."""
 TURNED = "turned as their EXIF orientation says"
 SCALED = "scaled from 16 bits"
 ON_WHITE = "transparent, laid on white"
@@ -87,23 +89,34 @@ def decode_image(path: Path, *, draft: int | None = None) -> Decoded:
     return Decoded(turned, tuple(remarks))
 
 
-def read_image(path: Path, short_side: int | None) -> np.ndarray:
+def read_image(
+    path: Path, short_side: int | None, interpolation: Interpolation = "bilinear"
+) -> np.ndarray:
     """Decode one image as RGB uint8 [H, W, 3], its short side resized to `short_side` pixels.
 
-    See `decode_image`. Resizing is PIL's antialiased bilinear filter, the one that the published
-    protocols use.
+    See `decode_image`. Filters are PIL's; the bilinear one is that of the published protocols.
 
     Raises:
         ValueError: the file is no image that can be decoded; the message names it.
     """
-    return np.asarray(resized(decode_image(path).image, short_side))
+    return np.asarray(resized(decode_image(path).image, short_side, interpolation))
 
 
-def resized(image: Image.Image, short_side: int | None) -> Image.Image:
+def resized(
+    image: Image.Image, short_side: int | None, interpolation: Interpolation = "bilinear"
+) -> Image.Image:
     """The image with a short side of `short_side` pixels; as it is for None."""
     if short_side is None or min(image.size) == short_side:
         return image
-    return image.resize(resized_size(image.size, short_side), Image.Resampling.BILINEAR)
+    filter_ = Image.Resampling[interpolation.upper()]
+    return image.resize(resized_size(image.size, short_side), filter_)
+
+
+def check_interpolation(setting: str, value: str) -> None:
+    """Raise ValueError unless `value` names a filter."""
+    valid = get_args(Interpolation)
+    if value not in valid:
+        raise ValueError(f"{setting}={value!r} must be one of {', '.join(valid)}")
 
 
 def resized_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from lossprint.data.decoding import decode_image, read_image, resized
+from lossprint.data.decoding import Interpolation, decode_image, read_image, resized
 from lossprint.data.index import ImageIndex
 from lossprint.files import alone, remove_leftovers, whole_file
 
@@ -46,13 +46,14 @@ class FirstReading:
     Attributes:
         checksums: by row, of the images that were not read yet.
         paths: of the files that the store was decoded from.
-        short_side: as of the store.
+        short_side, interpolation: as of the store.
         header: of the store; without it the store is built anew.
     """
 
     checksums: dict[int, int]
     paths: list[Path]
     short_side: int | None
+    interpolation: Interpolation
     header: Path
 
     def check(self, row: int, image: Tensor) -> None:
@@ -63,7 +64,8 @@ class FirstReading:
         path = self.paths[row]
         log.warning("%s is damaged at %s, which is decoded anew", self.header.stem, path)
         self.header.unlink(missing_ok=True)
-        image.copy_(torch.from_numpy(read_image(path, self.short_side).copy()))
+        pixels = read_image(path, self.short_side, self.interpolation)
+        image.copy_(torch.from_numpy(pixels.copy()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +106,15 @@ class ImageStore:
         return ImageStore(self.pixels.to(device), self.offsets, self.sizes)
 
 
-def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> ImageStore:
+def open_store(
+    folder: Path,
+    index: ImageIndex,
+    short_side: int | None,
+    interpolation: Interpolation = "bilinear",
+) -> ImageStore:
     """The store of `index` at one size under `folder`; built when it is not there yet.
 
-    It is keyed by the images' names and bytes and by `short_side`, so a changed data set gets a
+    It is keyed by the images' names and bytes and by how they are resized, so a changed data set gets a
     store of its own, and copies of one share it. The file appears whole or not at all, is built by
     one process while others wait for it, and built anew where it is damaged. Pixels are compared
     with their checksums when they are first read.
@@ -115,14 +122,13 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
     Raises:
         ValueError: an image cannot be decoded (its path is named).
     """
-    key = hashlib.sha256(
-        f"{STORE_VERSION} {index.fingerprint()} {short_side}".encode()
-    ).hexdigest()[:16]
+    how = f"{short_side}" if interpolation == "bilinear" else f"{short_side} {interpolation}"
+    key = hashlib.sha256(f"{STORE_VERSION} {index.fingerprint()} {how}".encode()).hexdigest()[:16]
     data_path, header_path = folder / f"{key}.uint8", folder / f"{key}.json"
     paths = index.paths()
 
     def mapped() -> ImageStore | None:
-        return _mapped(data_path, header_path, paths, short_side)
+        return _mapped(data_path, header_path, paths, short_side, interpolation)
 
     store = mapped()
     if store is None:
@@ -130,7 +136,7 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
             store = mapped()  # another process may have built it
             if store is None:
                 remove_leftovers(folder)
-                _build(paths, short_side, data_path, header_path)
+                _build(paths, short_side, interpolation, data_path, header_path)
                 store = mapped()
     if store is None:
         raise OSError(f"{data_path} cannot be read though it was just written")
@@ -138,7 +144,11 @@ def open_store(folder: Path, index: ImageIndex, short_side: int | None) -> Image
 
 
 def _mapped(
-    data_path: Path, header_path: Path, paths: list[Path], short_side: int | None
+    data_path: Path,
+    header_path: Path,
+    paths: list[Path],
+    short_side: int | None,
+    interpolation: Interpolation,
 ) -> ImageStore | None:
     """The store of two files; None where they are not there, or, with a word, damaged."""
     try:
@@ -157,7 +167,8 @@ def _mapped(
         log.warning("%s; the images are decoded anew", error)
         return None
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)[:-1]])
-    first = FirstReading(dict(enumerate(checksums)), paths, short_side, header_path)
+    checks = dict(enumerate(checksums))
+    first = FirstReading(checks, paths, short_side, interpolation, header_path)
     return ImageStore(torch.from_numpy(mapped), offsets, sizes, first)
 
 
@@ -187,10 +198,16 @@ def read_header(path: Path) -> Decoded:
     return Decoded(torch.tensor(sizes, dtype=torch.int64).view(-1, 2), checksums)
 
 
-def _build(paths: list[Path], short_side: int | None, data_path: Path, header_path: Path) -> None:
+def _build(
+    paths: list[Path],
+    short_side: int | None,
+    interpolation: Interpolation,
+    data_path: Path,
+    header_path: Path,
+) -> None:
     def decode(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
         image, remarks = decode_image(path)
-        return np.asarray(resized(image, short_side)), remarks
+        return np.asarray(resized(image, short_side, interpolation)), remarks
 
     sizes: list[tuple[int, int]] = []
     checksums: list[int] = []

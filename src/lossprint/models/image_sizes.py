@@ -1,5 +1,7 @@
 """Which sizes of images a network takes, found out by giving it some."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -7,24 +9,28 @@ from torch import nn
 CANDIDATES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 196, 224, 227, 240, 256, 288, 299, 320, 384)
 
 
-def check_image_size(network: nn.Module, size: int, *, where: str) -> None:
-    """Raise unless a network turns square images of a size into features.
+def check_image_sizes(network: nn.Module, sizes: Mapping[str, int]) -> None:
+    """Raise unless a network turns square images of all sizes into features.
 
     Args:
         network: images [N, 3, size, size] → [N, F]. It is left as it was.
-        size: side in pixels.
-        where: the setting's name, for the message.
+        sizes: side in pixels by the setting's name, `data.size`.
 
     Raises:
-        ValueError: it cannot; the message names sizes that it takes.
+        ValueError: it cannot; the message names the settings, and sizes that it takes.
     """
-    reason = _refusal(network, size)
-    if reason is not None:
-        taken = [str(other) for other in CANDIDATES if _refusal(network, other) is None]
-        raise ValueError(
-            f"{where}={size}: the network takes no images of {size} px ({reason}). It takes "
-            f"{', '.join(taken) or f'none of {CANDIDATES}'} px"
-        )
+    reasons = {size: _refusal(network, size) for size in set(sizes.values())}
+    refused = {where: size for where, size in sizes.items() if reasons[size] is not None}
+    if refused:
+        taken = [other for other in CANDIDATES if _refusal(network, other) is None]
+        given = " ".join(f"{where}={size}" for where, size in refused.items())
+        first = next(iter(refused.values()))
+        message = f"{given}: the network takes no images of {first} px ({reasons[first]}). It takes "
+        if not taken:
+            raise ValueError(f"{message}none of {CANDIDATES} px")
+        nearest = min(taken, key=lambda other: abs(other - first))
+        remedy = " ".join(f"{where}={nearest}" for where in refused)
+        raise ValueError(f"{message}{', '.join(map(str, taken))} px: {remedy}")
 
 
 def _refusal(network: nn.Module, size: int) -> str | None:

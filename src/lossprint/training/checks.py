@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lossprint.data.decoding import check_interpolation
+
 OWN_TRAINER_KEYS = ("compile",)
 
 
@@ -67,7 +69,16 @@ def check_run(config: Mapping[str, Any]) -> None:
     for name in ("lr", "embedding_lr_factor"):
         check_number(f"optimizer.{name}", config["optimizer"].get(name), 0, open_below=True)
     check_whole_number("model.embedding_size", config["model"]["embedding_size"], 1)
+    if config["model"].get("interpolation") is not None:
+        check_interpolation("model.interpolation", config["model"]["interpolation"])
     check_whole_number("data.size", config["data"]["size"], 16, 4096)
+    for section in ("data", "probe"):
+        size, short_side = config[section]["size"], config[section]["short_side"]
+        if short_side < size:
+            raise ValueError(
+                f"{section}.short_side={short_side} is less than {section}.size={size}: images "
+                f"would be made small and enlarged again; {section}.short_side={size}"
+            )
 
 
 def check_enough_classes(training_classes: int, classes_per_batch: int) -> None:

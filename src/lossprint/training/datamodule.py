@@ -10,6 +10,7 @@ from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, Sampl
 
 from lossprint.data.augment import Crops, View, crop_and_resize
 from lossprint.data.dataset import FileImages, ImageSource, RawBatch, RowBatches
+from lossprint.data.decoding import Interpolation
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.sampler import ClassBalancedBatches, ShareOfBatches
 from lossprint.data.store import ImageStore
@@ -86,6 +87,7 @@ class ImageDataModule(pl.LightningDataModule):
         sampler: of the training rows.
         train_view, eval_view: how an image is cropped.
         preprocessing: the backbone's.
+        interpolation: by which crops are resized.
         seed: of the run.
         eval_batch_size: images at once in validation and test.
         workers: processes that decode files; used only if `images` is no store.
@@ -100,6 +102,7 @@ class ImageDataModule(pl.LightningDataModule):
         train_view: View,
         eval_view: View,
         preprocessing: Preprocessing,
+        interpolation: Interpolation = "bilinear",
         seed: int,
         eval_batch_size: int = 128,
         workers: int = 0,
@@ -111,6 +114,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.train_view = train_view
         self.eval_view = eval_view
         self.preprocessing = preprocessing
+        self.interpolation: Interpolation = interpolation
         self.seed = seed
         self.eval_batch_size = eval_batch_size
         self.workers = workers if isinstance(images, FileImages) else 0
@@ -129,7 +133,8 @@ class ImageDataModule(pl.LightningDataModule):
         """uint8 [n, 3, S, S]: the test images at these positions, as the model sees them."""
         images = self.images.images(self.split.test[0][positions])
         sizes = torch.tensor([image.shape[:2] for image in images])
-        return crop_and_resize(images, self.eval_view.draw(sizes), self.eval_view.size)
+        crops = self.eval_view.draw(sizes)
+        return crop_and_resize(images, crops, self.eval_view.size, self.interpolation)
 
     def setup(self, stage: str) -> None:
         """Move a store that fits in a quarter of the GPU's free memory there, once."""
@@ -175,7 +180,7 @@ class ImageDataModule(pl.LightningDataModule):
             view, crops = self.train_view, self._training_crops(sizes, self.trainer.global_step)
         else:
             view, crops = self.eval_view, self.eval_view.draw(sizes)
-        pixels = crop_and_resize(batch.images, crops, view.size)
+        pixels = crop_and_resize(batch.images, crops, view.size, self.interpolation)
         images = self.preprocessing(pixels).contiguous(memory_format=torch.channels_last)
         return images, batch.labels
 
