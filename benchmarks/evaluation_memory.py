@@ -3,9 +3,9 @@
     python benchmarks/evaluation_memory.py [--images 5000 60000] [--output FILE.md]
 
 Synthetic images, made when they are asked for, stand in for a store; the embeddings are random.
-Each number of images runs in a process of its own, which draws the gallery and takes the metrics
-of retrieval. What remains proportional is the embeddings, 128 numbers an image, and a few copies
-of them.
+Each number of images runs in a process of its own, which draws the gallery and then takes the
+metrics of the test. What remains proportional is the embeddings, 128 numbers an image, and copies
+of them in double precision.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from lossprint.data.augment import CenterCrop, RandomResizedCrop
 from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.transforms import Preprocessing
 from lossprint.training.datamodule import ImageDataModule, Split
-from lossprint.training.module import MetricLearning
+from lossprint.training.module import MetricLearning, embedding_metrics
 
 DIMENSIONS, SIZE, PER_CLASS = 128, 227, 5
 
@@ -47,24 +47,24 @@ def main() -> None:
         print(peak(options.measure))
         return
     lines = [
-        "| test images | imported, embeddings there | gallery drawn, besides |",
-        "|---:|---:|---:|",
+        "| test images | imported, embeddings there | besides, gallery drawn | metrics taken |",
+        "|---:|---:|---:|---:|",
     ]
     for count in options.images:
-        before, after = measured(count)
-        lines.append(f"| {count:,} | {before:.0f} MB | {after - before:.0f} MB |")
+        before, *after = measured(count)
+        besides = " | ".join(f"{peak - before:.0f} MB" for peak in after)
+        lines.append(f"| {count:,} | {before:.0f} MB | {besides} |")
     publish("\n".join(lines), options.output)
 
 
-def measured(count: int) -> tuple[float, float]:
+def measured(count: int) -> list[float]:
     command = [sys.executable, __file__, "--measure", str(count)]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    before, after = printed.split()
-    return float(before), float(after)
+    return [float(peak) for peak in printed.split()]
 
 
 def peak(count: int) -> str:
-    """Peak memory in MB before and after a gallery of so many test images is drawn."""
+    """Peak memory in MB before a gallery of so many test images is drawn, after, and at the end."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(count) // PER_CLASS
     part = (torch.arange(count), labels)
@@ -82,7 +82,9 @@ def peak(count: int) -> str:
     )
     before = resident()
     draw_gallery(cast(MetricLearning, module), data)
-    return f"{before} {resident()}"
+    drawn = resident()
+    embedding_metrics(module.test_embeddings, labels)
+    return f"{before} {drawn} {resident()}"
 
 
 def resident() -> float:

@@ -98,9 +98,7 @@ def test_published_hyperparameters_give_way_to_those_set_by_hand(monkeypatch):
         (["model=resnet18"], 0.485, 0.229, None),
     ],
 )  # fmt: skip
-def test_networks_of_libraries_train_on_the_input_of_their_weights(
-    words, mean, std, interpolation
-):
+def test_networks_of_libraries_train_on_the_input_of_their_weights(words, mean, std, interpolation):
     model = checked(*words)["model"]
     assert model["interpolation"] == interpolation
     preprocessing = model["preprocessing"]
@@ -142,7 +140,7 @@ def test_different_values_name_different_sweeps(monkeypatch):
     [
         ("seed=many", r"seed='many' must be a whole number"),
         ("model.freeze_batchnorm=perhaps", r"model\.freeze_batchnorm='perhaps' must be true or"),
-        ("+model.interpolation=sharp", r"model\.interpolation='sharp' must be one of bilinear, bic"),
+        ("+model.interpolation=x", r"model\.interpolation='x' must be one of bilinear, bicubic"),
         ("data.short_side=90", r"data\.short_side=90 is less than data\.size=96: .*short_side=96$"),
         ("data.size=big", r"data\.size='big' must be a whole number"),
         ("sampler.batches=x", r"sampler\.batches='x' must be a whole number or null"),

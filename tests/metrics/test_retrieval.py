@@ -9,7 +9,7 @@ from pytorch_metric_learning.distances import LpDistance
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from pytorch_metric_learning.utils.inference import CustomKNN
 
-from lossprint.metrics.retrieval import retrieval_metrics
+from lossprint.metrics.retrieval import _ranking, retrieval_metrics
 
 
 def by_hand(embeddings, labels, ks):
@@ -111,3 +111,25 @@ def test_a_collapsed_embedding_scores_chance_in_any_order_of_rows(ordered):
 def test_bad_input_is_named(embeddings, labels, message):
     with pytest.raises(ValueError, match=message):
         retrieval_metrics(embeddings, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_many_items_take_no_more_memory_at_once_and_the_embeddings_stay_as_they_are(
+    dtype, monkeypatch
+):
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(90, 6, generator=generator, dtype=dtype)
+    before, labels = embeddings.clone(), torch.arange(90) % 7
+    expected = retrieval_metrics(embeddings, labels)
+    monkeypatch.setattr("lossprint.metrics.retrieval.SIMILARITIES", 4 * 90)
+    largest = 0
+
+    def watched(similarity, *rest):
+        nonlocal largest
+        largest = max(largest, similarity.numel())
+        return _ranking(similarity, *rest)
+
+    monkeypatch.setattr("lossprint.metrics.retrieval._ranking", watched)
+    assert retrieval_metrics(embeddings, labels) == pytest.approx(expected, abs=1e-12)
+    assert largest == 4 * 90
+    assert torch.equal(embeddings, before)

@@ -19,7 +19,9 @@ def test_queries_are_spread_over_classes() -> None:
     assert pick_queries(labels, 99).tolist() == [2, 3, 5, 0, 6]
 
 
-def test_neighbors_are_those_by_cosine() -> None:
+@pytest.mark.parametrize("block", [7, 4096])
+def test_neighbors_are_those_by_cosine(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lossprint.training.gallery.BLOCK", block)
     generator = torch.Generator().manual_seed(0)
     embeddings = torch.randn(40, 6, generator=generator)
     queries = torch.tensor([5, 0, 39])

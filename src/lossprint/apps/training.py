@@ -182,7 +182,7 @@ def _trained(
 
 
 def say_other_sizes(model: Mapping[str, Any], sizes: Mapping[str, int], console: Console) -> None:
-    """Note sizes that timm's weights were not trained with: a word from the user is all it takes."""
+    """Note sizes that timm's weights were not trained with, and the words to change that."""
     if not model["name"].startswith(TIMM) or not model["pretrained"] or model["weights"]:
         return
     own = native_input(model["name"]).size

@@ -114,10 +114,10 @@ def open_store(
 ) -> ImageStore:
     """The store of `index` at one size under `folder`; built when it is not there yet.
 
-    It is keyed by the images' names and bytes and by how they are resized, so a changed data set gets a
-    store of its own, and copies of one share it. The file appears whole or not at all, is built by
-    one process while others wait for it, and built anew where it is damaged. Pixels are compared
-    with their checksums when they are first read.
+    It is keyed by the images' names and bytes and by how they are resized, so a changed data set
+    gets a store of its own, and copies of one share it. The file appears whole or not at all, is
+    built by one process while others wait for it, and built anew where it is damaged. Pixels are
+    compared with their checksums when they are first read.
 
     Raises:
         ValueError: an image cannot be decoded (its path is named).

@@ -103,9 +103,11 @@ def unit_rows(embeddings: ArrayLike | Tensor) -> NDArray[np.float64]:
         ValueError: as `embedding_array`.
     """
     points = embedding_array(embeddings).astype(np.float64)
-    # Dividing by the largest entry first keeps the squares of very large and small ones finite.
-    points /= _or_one(np.abs(points).max(1, keepdims=True))
-    points /= _or_one(np.linalg.norm(points, axis=1, keepdims=True))
+    for start in range(0, len(points), BLOCK):  # in place: what is as large as all is made once
+        rows = points[start : start + BLOCK]
+        # Dividing by the largest entry keeps the squares of very large and small ones finite.
+        rows /= _or_one(np.abs(rows).max(1, keepdims=True))
+        rows /= _or_one(np.linalg.norm(rows, axis=1, keepdims=True))
     return points
 
 
@@ -128,14 +130,13 @@ def _uniformity(points: NDArray[np.float64]) -> float:
     # exp(−2‖x − y‖²) = exp(−2‖x‖²) exp(4 x·y) exp(−2‖y‖²)
     count = len(points)
     weights = np.exp(-2.0 * np.square(points).sum(1))
-    doubled = 2.0 * points
     total = 0.0  # over ordered pairs of two items
     for start in range(0, count, BLOCK):
         # Distances are symmetric: a block of rows meets itself and what comes after it.
         rows, later = slice(start, start + BLOCK), slice(start + BLOCK, None)
-        own = _exp_products(doubled[rows], doubled[rows])
+        own = _exp_products(4.0 * points[rows], points[rows])
         np.fill_diagonal(own, 0.0)
-        after = _exp_products(doubled[rows], doubled[later])
+        after = _exp_products(4.0 * points[rows], points[later])
         total += weights[rows] @ (own @ weights[rows] + 2.0 * (after @ weights[later]))
     return float(np.log(total / (count * (count - 1))))
 

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize as l2_normalize
 
-BLOCK = 512  # queries at once: bounds memory at BLOCK × N similarities
+BLOCK = 512  # queries at once at most
+SIMILARITIES = 2**22  # of a block of queries to all items: what bounds memory where items are many
+SHORTEST = 1e-12  # an embedding is divided by this at least
 TIE = 1e-12  # of the largest squared length: what float64 arithmetic may hold apart
 
 
@@ -50,10 +51,10 @@ def retrieval_metrics(
         raise ValueError("embeddings are not finite")
     # Ties are told from near misses in float64, which not every accelerator has.
     device = embeddings.device if embeddings.device.type == "cuda" else torch.device("cpu")
-    points, labels = embeddings.to(device).double(), labels.to(device)
-    if normalize:
-        points = l2_normalize(points, dim=1)
-    squares = points.square().sum(dim=1)
+    points, labels = embeddings.to(device, torch.float64, copy=True), labels.to(device)
+    if normalize:  # in place: this copy is all that grows with the number of items
+        points.div_(points.norm(dim=1, keepdim=True).clamp_min_(SHORTEST))
+    squares = torch.cat([rows.square().sum(dim=1) for rows in points.split(BLOCK)])
     tolerance = TIE * squares.max()
     _, classes, counts = labels.unique(return_inverse=True, return_counts=True)
     relevant = counts[classes] - 1  # [N] R of each query
@@ -63,8 +64,8 @@ def retrieval_metrics(
     depth = min(max(int(relevant.max()), *ks), len(points) - 1)
     sums = dict.fromkeys(("precision_at_1", "r_precision", "map_at_r"), 0.0)
     sums |= {f"recall_at_{k}": 0.0 for k in ks}
-    for block in queries.split(BLOCK):
-        similarity = 2 * points[block] @ points.T - squares  # −‖q − x‖² + ‖q‖²
+    for block in queries.split(max(1, min(BLOCK, SIMILARITIES // len(points)))):
+        similarity = (2 * points[block] @ points.T).sub_(squares)  # −‖q − x‖² + ‖q‖²
         similarity[torch.arange(len(block)), block] = -torch.inf
         ranking = _ranking(similarity, labels == labels[block, None], depth, tolerance)
         r = relevant[block]

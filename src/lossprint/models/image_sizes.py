@@ -24,13 +24,13 @@ def check_image_sizes(network: nn.Module, sizes: Mapping[str, int]) -> None:
     if refused:
         taken = [other for other in CANDIDATES if _refusal(network, other) is None]
         given = " ".join(f"{where}={size}" for where, size in refused.items())
-        first = next(iter(refused.values()))
-        message = f"{given}: the network takes no images of {first} px ({reasons[first]}). It takes "
+        size = next(iter(refused.values()))
+        message = f"{given}: the network takes no images of {size} px ({reasons[size]}). It takes"
         if not taken:
-            raise ValueError(f"{message}none of {CANDIDATES} px")
-        nearest = min(taken, key=lambda other: abs(other - first))
+            raise ValueError(f"{message} none of {CANDIDATES} px")
+        nearest = min(taken, key=lambda other: abs(other - size))
         remedy = " ".join(f"{where}={nearest}" for where in refused)
-        raise ValueError(f"{message}{', '.join(map(str, taken))} px: {remedy}")
+        raise ValueError(f"{message} {', '.join(map(str, taken))} px: {remedy}")
 
 
 def _refusal(network: nn.Module, size: int) -> str | None:

@@ -3,12 +3,14 @@
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torch.nn.functional import normalize
 
 # Colour-blind safe (Okabe & Ito); wrong neighbours are also crossed, to be told apart in grey.
 RIGHT = (0, 158, 115)
 WRONG = (213, 94, 0)
 QUERY = (60, 60, 60)
 PAPER = (255, 255, 255)
+BLOCK = 4096  # embeddings at once in double precision
 
 
 def pick_queries(labels: Tensor, count: int) -> Tensor:
@@ -37,8 +39,9 @@ def nearest_neighbors(embeddings: Tensor, queries: Tensor, count: int) -> Tensor
     Returns:
         [Q, min(count, N - 1)] rows, nearest first; of equally near ones the lower row comes first.
     """
-    normalized = torch.nn.functional.normalize(embeddings.double())
-    similarity = normalized[queries] @ normalized.mT  # [Q, N]
+    asked = normalize(embeddings[queries].double())
+    blocks = (normalize(rows.double()) for rows in embeddings.split(BLOCK))
+    similarity = torch.cat([asked @ rows.mT for rows in blocks], dim=1)  # [Q, N]
     similarity[torch.arange(len(queries)), queries] = -torch.inf
     order = similarity.argsort(dim=1, descending=True, stable=True)
     return order[:, : min(count, len(embeddings) - 1)]
