@@ -291,5 +291,7 @@ def test_interventions_are_relative_to_unrelated_scenes_and_to_another_design(tm
     assert values["model", "unrelated scenes"] == pytest.approx(design / apart)
     assert values["color_hue", "two designs"] == pytest.approx(hue / design)
     assert values["model", "two designs"] == 1
+    runs = analysis.tables["interventions"].set_index(["property", "reference"])["value"]
+    assert runs.sort_index().tolist() == pytest.approx(values.sort_index().tolist())  # of one run
     texts = {finding.topic: finding.text for finding in told(analysis)}
     assert "of the distance between unrelated pictures" in texts["interventions"]

@@ -18,7 +18,8 @@ UNRELATED, DESIGNS = "unrelated scenes", "two designs"
 """What a displacement is compared with: the values of `reference`."""
 
 TABLES: Tables = {
-    "interventions_by_loss": (*LOSS, "property", "reference", *INTERVAL, *IMAGE_INTERVAL)
+    "interventions": (*RUN, "property", "reference", "value"),
+    "interventions_by_loss": (*LOSS, "property", "reference", *INTERVAL, *IMAGE_INTERVAL),
 }
 
 
@@ -26,7 +27,7 @@ def compute(study: Study) -> Results:
     """The `displacement` of each network's embeddings of the intervention scenes."""
     scenes = study.intervention_scenes
     if scenes is None or scenes.interventions is None:
-        return {"interventions_by_loss": empty(TABLES["interventions_by_loss"])}
+        return {name: empty(columns) for name, columns in TABLES.items()}
     place = {frame: row for row, frame in enumerate(scenes.properties.index)}
     table = scenes.interventions
     known = table["base"].isin(place) & table["frame"].isin(place)
@@ -47,7 +48,10 @@ def compute(study: Study) -> Results:
         )
     ]
     found = pd.DataFrame(rows, columns=[*RUN, "property", "reference", "value", "images"])
-    results = {"interventions_by_loss": by_loss(found, "property", "reference")}
+    results = {
+        "interventions": found[list(TABLES["interventions"])],
+        "interventions_by_loss": by_loss(found, "property", "reference"),
+    }
     if not known.all():
         reason = f"{int((~known).sum())} interventions of {scenes.name} name frames it lacks"
         results["skipped"] = skipped("some interventions", reason)
