@@ -43,6 +43,25 @@ def test_event_files_hold_curves_pictures_tables_and_final_metrics(tmp_path: Pat
     assert texts["final/answer"].item() == b"yes"
 
 
+def test_points_lie_where_the_projector_looks_for_them(tmp_path: Path) -> None:
+    run = TrackedRun(tmp_path, "six", "analysis", "analysis", (), {})
+    vectors = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0]})
+    about = pd.DataFrame({"loss": ["triplet", "margin"], "frame": [7, 8]})
+    pictures = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
+    with open_tracker(LOGGER, run) as tracker:
+        tracker.log_embeddings("analysis/embeddings", vectors, about, pictures)
+    folder = tmp_path / "tensorboard"
+    (points,) = folder.glob("**/tensors.tsv")
+    assert (
+        pd.read_csv(points, sep="\t", header=None).to_numpy().tolist()
+        == vectors.to_numpy().tolist()
+    )
+    (names,) = folder.glob("**/metadata.tsv")
+    assert pd.read_csv(names, sep="\t").equals(about)
+    assert (points.parent / "sprite.png").is_file()
+    assert "analysis/embeddings" in (folder / "projector_config.pbtxt").read_text()
+
+
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loggers, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install tensorboard"):

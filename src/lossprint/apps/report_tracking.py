@@ -27,8 +27,6 @@ def track_report(
     networks: Sequence[Network],
 ) -> None:
     """Hand over every table and figure, the report, and what each training run is to be told."""
-    if tracker.path is None:
-        return
     untracked = {name for section in sections for name in section.untracked}
     for name, table in evidence.tables.items():
         if len(table) and name not in untracked:

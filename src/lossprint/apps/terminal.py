@@ -1,8 +1,10 @@
 """What a comparison shows in the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,6 +13,7 @@ from rich.table import Table
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.overview import loss_overview
 from lossprint.reports.report import Report
+from lossprint.reports.section import Column
 from lossprint.reports.style import readable
 from lossprint.studies.analysis import OnProgress
 
@@ -34,15 +37,7 @@ def progress_bar(console: Console) -> Iterator[OnProgress]:
 def show_report(report: Report, evidence: Evidence, console: Console) -> None:
     """The losses, the three leading findings, and where everything lies."""
     shown = [column for column in report.columns if column.terminal is not None]
-    overview = loss_overview(evidence, shown)
-    table = Table(title="Losses", title_justify="left")
-    table.add_column("loss")
-    table.add_column("family")
-    for column in shown:
-        table.add_column(column.terminal or column.name, justify="right")
-    for row in overview.itertuples(index=False):
-        table.add_row(*map(_cell, row))
-    console.print(table)
+    console.print(_losses(shown, loss_overview(evidence, shown)))
     console.print(f"[bold]{escape(report.answer)}[/]", highlight=False)
     for finding in report.findings[:3]:
         console.print(f"  • {escape(finding.text)}", highlight=False)
@@ -54,7 +49,21 @@ def show_report(report: Report, evidence: Evidence, console: Console) -> None:
         console.print(f"{name:9} {path}", soft_wrap=True, markup=False)
 
 
+def _losses(shown: Sequence[Column], overview: pd.DataFrame) -> Table:
+    """The list of losses, in a terminal of 80 columns too: a family is a block under its name."""
+    table = Table(box=SIMPLE_HEAD, padding=0, title="Losses", title_justify="left")
+    table.add_column("")
+    for column in shown:
+        heading = (column.terminal or column.name).replace(" ", "\n")  # no word is cut short
+        table.add_column(heading, justify="right", vertical="bottom", no_wrap=True)
+    for family, rows in overview.groupby("family", sort=False):
+        table.add_row(f"[dim]{escape(str(family))}[/]")
+        for row in rows.drop(columns="family").itertuples(index=False):
+            table.add_row(*map(_cell, row))
+    return table
+
+
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.3f}" if value == value else "–"
+        return f"{value:#.3g}" if value == value else "–"
     return escape(readable(str(value)))

@@ -1,11 +1,12 @@
 """TensorBoard: curves, pictures and tables as event files in the run's folder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
@@ -36,6 +37,22 @@ class TensorBoardTracker(Tracker):
         rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
         text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
         self.writer.add_text(key, text, self._epoch)
+
+    def log_embeddings(
+        self,
+        key: str,
+        vectors: pd.DataFrame,
+        about: pd.DataFrame,
+        pictures: Sequence[Image.Image],
+    ) -> None:
+        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+        self.writer.add_embedding(
+            vectors.to_numpy(np.float32),
+            metadata=about.astype(str).to_numpy().tolist(),
+            metadata_header=[str(column) for column in about.columns],
+            label_img=torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255,
+            tag=key,
+        )
 
     def summarize(self, metrics: Mapping[str, Any]) -> None:
         for key, value in metrics.items():

@@ -239,7 +239,8 @@ def columns(evidence: Evidence) -> Iterable[Column]:
         known = odd[odd["measure"] == measure].dropna(subset=["rho"]) if not odd.empty else odd
         if not known.empty:
             values = dict(zip(known["loss"], known["rho"].astype(float), strict=True))
-            yield Column(f"ρ with the others, {noun}", values, f"ρ {noun}")
+            short = noun.replace("embeddings", "emb.")
+            yield Column(f"ρ with the others, {noun}", values, f"ρ {short}")
 
 
 def metrics(evidence: Evidence) -> dict[str, float]:
