@@ -64,7 +64,7 @@ def show_what_next(
         ).items()
     }
     typed = [word for word in hydra.overrides.hydra if not word.startswith("hydra.mode=")]
-    command = next_command([*typed, *hydra.overrides.task], records)
+    command = next_command([*typed, *hydra.overrides.task], records, variant_names(records))
     if failed:
         lines["next"] = "the same command again trains what is missing"
     elif records and command is not None:
