@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,6 +175,9 @@ def test_what_was_done_to_images_is_said_once(
         ({"ash/README": "x", ".DS_Store": "x"}, "left out: 2 files ("),
         ({"ash/.thumbs/0.png": "x", "ash/.hidden.png": "x"}, "left out: 1 file (hidden 1)"),
         ({"labels.csv": "x", "ash/deep/list.json": "x"}, "2 files (.csv 1, .json 1)"),
+        ({"ash/._0.jpg": "x", "ash/Thumbs.db": "x"}, "left out: 2 files ("),
+        ({"oak/film.mp4": "x"}, "folders without an image are no classes: oak/"),
+        ({"oak/a.txt": "x", "__MACOSX/ash/._0.jpg": "x"}, "are no classes: __MACOSX/, oak/"),
         ({}, "8 images, 4 classes (2 development, 2 test)"),
     ],
 )
@@ -182,7 +186,7 @@ def test_files_that_are_no_images_are_counted(
 ) -> None:
     class_folders(tmp_path)
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(content)
     assert len(ImageFolder(tmp_path)().all_images) == 8
     assert told in inventory(said)
@@ -209,9 +213,39 @@ def test_links_that_lead_nowhere_and_images_in_no_class_are_counted(
 ) -> None:
     class_folders(tmp_path)
     (tmp_path / "ash" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    os.mkfifo(tmp_path / "ash" / "pipe.png")
     write_image(tmp_path / "stray.png", 1)
     assert len(ImageFolder(tmp_path)().all_images) == 8
-    assert "2 files (broken links 1, in no class folder 1)" in inventory(said)
+    told = "3 files (broken links 1, no plain files 1, in no class folder 1)"
+    assert told in inventory(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "the file is empty"),
+        (b"<html>404</html>", "the file is in no format that is read"),
+        (b"8BPS\0\1", "the file is in no format that is read"),
+    ],
+)
+def test_files_that_are_no_images_whatever_they_are_called(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"cannot decode image .*a\.jpg: {reason}$"):
+        decode_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("place", ["ash/caf\udce9.png", "caf\udce9/0.png", "ash/\udcff/0.png"])
+def test_names_that_no_table_can_hold_are_refused_with_the_remedy(
+    place: str, tmp_path: Path
+) -> None:
+    class_folders(tmp_path)
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    os.rename(tmp_path / "ash" / "0.png", path)
+    with pytest.raises(ValueError, match=r"\\udc.* is not in UTF-8: rename it; .*convmv"):
+        ImageFolder(tmp_path)()
 
 
 @pytest.mark.parametrize("suffix", [".cr2", ".jxl", ".svg", ".dng"])
@@ -287,6 +321,35 @@ def test_copies_within_a_class_are_counted(tmp_path: Path, said: pytest.LogCaptu
 # Names are text
 
 
+DECOMPOSED = unicodedata.normalize("NFD", "Érable")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (("Ash", "ash", "x"), "different classes: 'Ash' and 'ash'"),
+        (("007", "7", "x"), "different classes: '007' and '7'"),
+        (("1e5", "100000", "oak ", "oak"), "'100000' and '1e5', 'oak' and 'oak '"),
+        (("nan", "NaN", "x"), "different classes: 'NaN' and 'nan'"),
+    ],
+)
+def test_classes_that_look_alike_are_told(
+    names: tuple[str, ...], told: str, tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    class_folders(tmp_path, names=names)
+    assert set(ImageFolder(tmp_path)().all_images.class_names) == set(names)
+    assert told in inventory(said)
+
+
+def test_one_name_in_two_of_unicode_s_forms_is_one_name(tmp_path: Path) -> None:
+    class_folders(tmp_path, names=(DECOMPOSED, "x", "y"))
+    test = ImageFolder(tmp_path, test_classes=["Érable"])().test
+    assert test.class_names == (DECOMPOSED,)
+    class_folders(tmp_path, names=("Érable",))
+    with pytest.raises(ValueError, match=r"'Érable' under .* is there twice, .*u0301.*put both"):
+        ImageFolder(tmp_path)()
+
+
 @pytest.mark.parametrize(
     ("names", "given", "test"),
     [
@@ -346,6 +409,11 @@ TABLES = {
     "pandas": ",file,label\n0,ash/0.png,ash\n1,fir/0.png,fir\n",
     "absolute": "file,label\n{root}/ash/0.png,ash\n{root}/fir/0.png,fir\n",
     "a row twice": "file,label\nash/0.png,ash\nfir/0.png,fir\nfir/0.png,fir\n",
+    "other case": "file,label\nAsh/0.PNG,ash\nFIR/0.png,fir\n",
+    "no suffixes": "file,label\nash/0,ash\nfir/0,fir\n",
+    "quotes": 'file,label\n"ash/0.png","a, ""sh"""\nfir/0.png,fir\n',
+    "old Mac": "file,label\rash/0.png,ash\rfir/0.png,fir\r",
+    "bars": "file|label\n./ash/0.png|ash\nfir/./0.png|fir\n",
     "separators at the end": "file,label,\nash/0.png,ash,\nfir/0.png,fir,\n",
 }
 
@@ -362,6 +430,8 @@ def test_tables_as_people_save_them(
     assert images.test.files == ("fir/0.png",)
     if kind == "a row twice":
         assert "left out: 1 file (rows that repeat another 1)" in inventory(said)
+    if kind in ("other case", "no suffixes"):
+        assert "2 files are called otherwise: " in inventory(said)
     if kind == "OML":
         assert "columns not looked at: 'x_1'" in inventory(said)
 
@@ -373,6 +443,13 @@ def test_tables_as_people_save_them(
          r"ash/0\.png two labels: 'ash' in line 2, 'fir' in line 3"),
         ("photo,what\na,b\n",
          r"no column `file`.*'photo', 'what'.*data\.source\.columns=\{file: …\}"),
+        ("ash/0.png,ash\nfir/0.png,fir\n", r"line 1 holds the image ash/0\.png, .*file,label$"),
+        ('[{"file": "ash/0.png"}]', r"is JSON, not CSV: save the table as CSV"),
+        ('{"file": "a.png", "label": "a"}\n', r"is JSON, not CSV: save the table as CSV"),
+        ("file,label\nash,a\nfir/0.png,b\n", r"1 of 2 listed images are missing .* first is ash\."),
+        ("file,label\nhttps://x.org/a.jpg,a\nfir/0.png,b\n", r"first is https:/x\.org/a\.jpg"),
+        ("file,label\nash/0.png,a\nfir/0.png,a\n",
+         r"no class for .*: of the 1 classes .*test_fraction=0\.5 takes half"),
         ("file,label\nash/0.png\n", r"line 2: 1 values for the 2 columns 'file', 'label'"),
         ("file,file,label\n", r"has the column 'file' twice"),
         ("\n\n", r"t\.csv is empty: its first row names the columns"),
@@ -413,6 +490,8 @@ def test_a_table_s_columns_can_be_named_and_its_split_ignored(tmp_path: Path) ->
         ({"train": "ash birch", "val": "fir"}, ("fir",)),
         ({"Train": "ash", "valid": "birch", "Test": "cedar"}, ("cedar",)),
         ({"training": "ash", "query": "cedar", "gallery": "cedar"}, ("cedar",)),
+        ({"train/images": "ash birch", "test/images": "cedar fir"}, ("cedar", "fir")),
+        ({"train/a/b": "ash birch", "val/a/b": "cedar"}, ("cedar",)),
         # The same classes in every part: the split is by class.
         ({"train": "ash birch", "val": "ash birch", "test": "ash birch"}, ("birch",)),
     ],
@@ -424,7 +503,7 @@ def test_parts_above_the_classes_are_no_classes(
     for part, names in layout.items():
         for name in names.split():
             value += 1
-            write_image(tmp_path / part / name / f"{part}.png", value)
+            write_image(tmp_path / part / name / f"{part[:3]}.png", value)
     images = ImageFolder(tmp_path)()
     assert images.test.class_names == test
     assert len(images.all_images) == value
@@ -435,6 +514,7 @@ def test_parts_above_the_classes_are_no_classes(
     ("place", "message"),
     [
         ("photos/{name}/0.png", r"has one folder, photos, .*data\.source\.root=.*/photos"),
+        ("train/{name}/0.png", r"has one folder, train, .*data\.source\.root=.*/train"),
         ("{name}.png", r"4 images lie directly under .*data\.source\.csv=…"),
         ("{name}/0.xcf", r"expected .*<class>/\*\.jpg; what lies there is 4 files \(\.xcf 4\)"),
     ],
@@ -445,6 +525,30 @@ def test_layouts_that_need_a_word_say_which(place: str, message: str, tmp_path: 
         write_image(path.with_suffix(".png"), position)
         path.with_suffix(".png").rename(path)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
+        ImageFolder(tmp_path)()
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("train/a/0", "test/b/0", "extra/c/0"), r"train/ of .* but extra/ beside them is none"),
+        (("train/0", "test/1"), r"test/, train/ of .* but images lie in test/ itself: make one"),
+        (("Train/a/0", "val/1", "x/2"), r"Train/, val/ of .* but x/ .*, data\.source\.csv=…$"),
+    ],
+)
+def test_parts_of_a_split_are_never_taken_for_classes(
+    places: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    for value, place in enumerate(places):
+        write_image(tmp_path / f"{place}.png", value)
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(tmp_path)()
+
+
+def test_a_table_beside_images_without_folders_is_named(tmp_path: Path) -> None:
+    write_image(tmp_path / "0.png", 1)
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(FileNotFoundError, match=r"data\.source\.csv=labels\.csv$"):
         ImageFolder(tmp_path)()
 
 

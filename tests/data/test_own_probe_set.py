@@ -102,6 +102,35 @@ def test_index_columns_are_dropped_and_said(
     assert f"{name!r} is left out: it counts the rows" in said.text
 
 
+def test_values_that_look_alike_are_told(tmp_path: Path, said: pytest.LogCaptureFixture) -> None:
+    folder = photos(tmp_path / "set")
+    table(folder, {"frame": NAMES, "day": ["day", "Day", "x"] * 4, "n": ["1", "1.0", "01"] * 4})
+    assert set(read(folder).properties["n"]) == {"1", "1.0", "01"}
+    for told in ("'day', 'Day' are different values of 'day'", "'1', '1.0', '01' are different"):
+        assert told in said.text
+
+
+@pytest.mark.parametrize("word", ["n/a", "inf", "unknown", "12 px"])
+def test_a_word_among_numbers_does_not_make_them_names(word: str, tmp_path: Path) -> None:
+    folder = photos(tmp_path / "set")
+    values = [word if row == 3 else 1.5 * row for row in range(COUNT)]
+    table(folder, {"frame": NAMES, "room": ROOM, "angle": values})
+    told = rf"line 5: '{word}' in the column angle is no number, as 11 others are.*bins=\{{angle: 8"
+    with pytest.raises(ValueError, match=told):
+        read(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image"])
+def test_an_image_that_cannot_be_decoded_names_the_table(content: bytes, tmp_path: Path) -> None:
+    folder = photos(tmp_path / "set")
+    table(folder, {"frame": NAMES, "room": ROOM})
+    (folder / "images" / "00003.png").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"00003\.png: .*\. Replace it, or delete its row of .*csv"
+    ):
+        read(folder)
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

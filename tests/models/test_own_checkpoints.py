@@ -1,18 +1,23 @@
 """Checkpoints as frameworks write them: what is obvious is taken and said, the rest is proposed."""
 
 import argparse
+import json
 import logging
 import pickle
 import re
 import shlex
 import warnings
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pytorch_lightning.utilities.parsing import AttributeDict
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lossprint.models.archives import read_archive
@@ -58,6 +63,14 @@ LAYOUTS = {
     "EMA beside": lambda: {"state_dict_ema": state(seed=2), "state_dict": state()},
     "EMA within": lambda: {"model": state(), "ema": state("module.", seed=2), "sched": Hyper()},
     "with an object": lambda: {"model": state(), "config": Path("/tmp"), "cls": Hyper},
+    "model_state_dict and EMA": lambda: {
+        "ema_state_dict": state(seed=2),
+        "model_state_dict": state(),
+        "epoch": 3,
+    },
+    "encoder of a backbone": lambda: {"state_dict": state("backbone.encoder.")},
+    "DDP within compiled": lambda: {"model": state("_orig_mod.module.")},
+    "student and teacher": lambda: {"teacher": state(seed=2), "student": state()},
     "counted by no BatchNorm": lambda: {
         k: v for k, v in state().items() if not k.endswith("num_batches_tracked")
     },
@@ -73,6 +86,88 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def expect(model: nn.Module, wanted: dict[str, Tensor]) -> None:
     got = model.state_dict()
     assert all(torch.equal(got[key], value) for key, value in wanted.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_taken(dtype: torch.dtype, tmp_path: Path) -> None:
+    half = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state().items()}
+    save_file(half, tmp_path / "a.safetensors")
+    expect(load_checkpoint(network(), tmp_path / "a.safetensors"), half)
+
+
+def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
+    quantized = state() | {"3.weight": torch.ones(5, 16, dtype=torch.int8)}
+    save_file(quantized, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"3\.weight holds whole numbers, torch\.int8, as quant"):
+        load_checkpoint(network(), tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("stem", ["model", "pytorch_model", "diffusion.ema-best"])
+@pytest.mark.parametrize("given", ["00001-of-00003", "00003-of-00003", "index"])
+def test_a_network_in_several_files_is_read_from_one_of_them(
+    stem: str, given: str, tmp_path: Path
+) -> None:
+    suffix = ".bin" if stem == "pytorch_model" else ".safetensors"
+    names, weights = list(state()), state()
+    where = {}
+    for part in range(3):
+        file = f"{stem}-{part + 1:05d}-of-00003{suffix}"
+        held = {name: weights[name] for name in names[part::3]}
+        (torch.save if suffix == ".bin" else save_file)(held, tmp_path / file)
+        where |= dict.fromkeys(held, file)
+    index = tmp_path / f"{stem}{suffix}.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    path = index if given == "index" else tmp_path / f"{stem}-{given}{suffix}"
+    expect(load_checkpoint(network(), path), weights)
+    (tmp_path / f"{stem}-00002-of-00003{suffix}").unlink()
+    with pytest.raises(FileNotFoundError, match=r"one of 3 files .* first is .*-00002-of-00003\."):
+        read_archive(path)
+
+
+def traced(path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(network().eval(), torch.zeros(1, 3, 4, 4)).save(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "told"),
+    [
+        ("a.pt", traced, "is a TorchScript program: python -c .*takes the weights out$"),
+        ("a.onnx", b"\x08\x07\x12\x07pytorch", "is an ONNX graph: save the weights"),
+        ("a.pth", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer: git lfs"),
+        ("a.safetensors", b"<!DOCTYPE html><html>", "is a web page: download the file itself$"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras writes them"),
+        ("a.pth.gz", b"\x1f\x8b\x08\x00", "is compressed: unpack it with gunzip$"),
+        ("a.npz", lambda path: np.savez(path, a=np.ones(2)), "is an archive of NumPy, not weights"),
+        (
+            "a.zip",
+            lambda path: zipfile.ZipFile(path, "w").writestr("a", "b"),
+            "zip archive of some",
+        ),
+        ("a.index.json", b"{}", "is no index of weights .* copy it anew, or give the files$"),
+        ("a.pth", b"", "is not a readable torch archive: .*copy it anew$"),
+        ("a.pth", lambda path: torch.save({}, path), "found a mapping with no entry"),
+        ("a.pth", lambda path: torch.save(torch.ones(2), path), "found a Tensor"),
+    ],
+)
+def test_files_that_hold_no_weights_are_called_what_they_are(
+    name: str, write: bytes | Callable[[Path], None], told: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(write) if isinstance(write, bytes) else write(path)
+    with pytest.raises(ValueError, match=told) as caught:
+        read_archive(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_names_the_files_in_it(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"is a folder; .* config\.json, model\.safetensors"
+    ):
+        read_archive(tmp_path)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -335,7 +335,11 @@ def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> Im
     source: ImageSource
     filter_ = config["model"].get("interpolation") or "bilinear"
     if data["store"]:
-        source = open_store(_decoded(config), images.all_images, data["short_side"], filter_)
+        try:
+            source = open_store(_decoded(config), images.all_images, data["short_side"], filter_)
+        except ValueError as error:
+            skip = "; data.source.on_bad_image=skip leaves out all that cannot be decoded"
+            raise ValueError(f"{error}{skip * ('on_bad_image' in data['source'])}") from error
     else:
         check_decodable(images.all_images, _decoded(config))
         source = FileImages(images.all_images, data["short_side"], filter_)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ def file_digests(
         cache: folder that remembers hashes; None remembers nothing.
 
     Returns:
-        For each file `DIGITS` hexadecimal digits, or None.
+        For each file `DIGITS` hexadecimal digits; None for what is no file, such as a folder.
     """
     memory = None if cache is None else cache / f"contents-{_name_of(root)}.json"
     known = _read(memory)
@@ -91,6 +92,8 @@ def _stamp(path: Path) -> Stamp | None:
     try:
         status = path.stat()
     except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
         return None
     # Windows keeps the time of creation there, which never changes.
     entry = 0 if os.name == "nt" else status.st_ctime_ns

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 # Pillow recognises these, but hands their pixels to programs that are not part of it.
 _WITHOUT_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -83,7 +83,7 @@ def decode_image(path: Path, *, draft: int | None = None) -> Decoded:
             remarks += changed
             turned = _turned(file, image)
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
-        raise ValueError(f"cannot decode image {path}: {_reason(error)}") from error
+        raise ValueError(f"cannot decode image {path}: {_reason(error, path)}") from error
     if turned is not image:
         remarks.append(TURNED)
     return Decoded(turned, tuple(remarks))
@@ -158,6 +158,9 @@ def _turned(file: Image.Image, image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, path: Path) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        content = "in no format that is read" if path.stat().st_size else "empty"
+        return f"the file is {content}"
     text = " ".join(str(error).split())
     return text or type(error).__name__

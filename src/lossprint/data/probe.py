@@ -196,7 +196,10 @@ def read_probe_set(
         ("all",),
         file_digests(folder, files, cache),
     )
-    store = open_store(cache, index, short_side or size)
+    try:
+        store = open_store(cache, index, short_side or size)
+    except ValueError as error:
+        raise ValueError(f"{error}. Replace it, or delete its row of {samples.path}") from error
     interventions = folder / INTERVENTIONS
     content = index.fingerprint() + table.to_csv() + f"{size} {short_side or size}"
     return ProbeSet(

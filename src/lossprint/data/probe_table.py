@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from lossprint.data.sources.listing import files_below
+from lossprint.data.sources.names import lookalikes
 from lossprint.data.tables import find_columns, read_table
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ _INDEX_NAMES = ("", "index", "unnamed:_0", "row")
 # A column of numbers is continuous where more than half of them are different ones; fewer images
 # than this say nothing about it unless the numbers are fractions.
 _ENOUGH = 10
+_ODD = 4  # a column of as many numbers for each word is one of numbers
 
 
 class Samples(NamedTuple):
@@ -266,10 +268,22 @@ def _property(
                 f"leave it out: probe.properties.leave_out=[{name}]"
             )
     if distinct == len(present) > 1:
+        _refuse_odd_number(path, name, present)
         return values, "no two images share a value of it"
     if distinct == 1:
         return values, f"all images have the same value of it, {present.iloc[0]!r}"
     return values, None
+
+
+def _refuse_odd_number(path: Path, name: str, present: pd.Series) -> None:
+    """A column of numbers with a word for a missing one would be taken for a column of names."""
+    odd = [line for line, value in present.items() if _as_numbers(pd.Series([value])) is None]
+    if 0 < len(odd) <= len(present) / _ODD:
+        raise ValueError(
+            f"{path}, line {odd[0]}: {present[odd[0]]!r} in the column {name} is no number, as "
+            f"{len(present) - len(odd)} others are. Empty the cell and put the numbers into bins, "
+            f"probe.properties.bins={{{name}: 8}}, or probe.properties.leave_out=[{name}]"
+        )
 
 
 def _as_numbers(values: pd.Series) -> pd.Series | None:
@@ -316,4 +330,7 @@ def _say(
     levels = ", ".join(f"{name} ({properties[name].nunique()})" for name in properties.columns)
     said = [f"{path}: {len(files):,} images, properties (and their values): {levels}"]
     said += [f"{name!r} is left out: {reason}" for name, reason in left.items()]
+    for name in properties.columns:
+        for group in lookalikes(properties[name].unique()):
+            said.append(f"{', '.join(map(repr, group))} are different values of {name!r}")
     log.info("; ".join(said))

@@ -24,6 +24,8 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path}")
     text = _text(path)
+    if text.lstrip()[:1] in ("{", "["):
+        raise ValueError(f"{path} is JSON, not CSV: save the table as CSV, a line for each image")
     header = text.lstrip("\r\n").split("\n", 1)[0]
     separator = max(_SEPARATORS, key=header.count)
     reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=False)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK = 128  # rows at once: bounds memory at BLOCK × N distances
+ROWS = 4096  # copied at once, where a copy of all is not needed
 
 ROUNDING = 1e-12
 """Total variance of unit vectors below which they are equal: float32 holds no finer ones apart."""
@@ -116,9 +117,15 @@ def _or_one(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _effective_rank(points: NDArray[np.float64]) -> float:
-    centred = points - points.mean(0)
-    tall = len(points) >= points.shape[1]
-    eigenvalues = np.linalg.eigvalsh(centred.T @ centred if tall else centred @ centred.T)
+    mean = points.mean(0)
+    if len(points) < points.shape[1]:
+        scatter = (points - mean) @ (points - mean).T
+    else:  # of the same eigenvalues, but for zeros; without a centred copy of all
+        scatter = np.zeros((points.shape[1], points.shape[1]))
+        for start in range(0, len(points), ROWS):
+            centred = points[start : start + ROWS] - mean
+            scatter += centred.T @ centred
+    eigenvalues = np.linalg.eigvalsh(scatter)
     eigenvalues = np.clip(eigenvalues, 0.0, None)
     total = eigenvalues.sum()
     if total / len(points) < ROUNDING:
@@ -129,7 +136,7 @@ def _effective_rank(points: NDArray[np.float64]) -> float:
 def _uniformity(points: NDArray[np.float64]) -> float:
     # exp(−2‖x − y‖²) = exp(−2‖x‖²) exp(4 x·y) exp(−2‖y‖²)
     count = len(points)
-    weights = np.exp(-2.0 * np.square(points).sum(1))
+    weights = np.exp(-2.0 * np.einsum("nd,nd->n", points, points))
     total = 0.0  # over ordered pairs of two items
     for start in range(0, count, BLOCK):
         # Distances are symmetric: a block of rows meets itself and what comes after it.

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lossprint.models.foreign_files import foreign_kind, foreign_zip, missing_file, shards
 from lossprint.tensor_files import load_tensors
 
 # Names under which training frameworks put the weights, the likeliest first.
@@ -81,7 +82,8 @@ def read_archive(path: Path | str) -> Archive:
     """Read all state dicts of a `.safetensors` file or a `torch.save` archive, onto the CPU.
 
     An archive is read with `weights_only=True`. Objects that lie beside the weights, such as
-    hyperparameters, are not built: nothing of their classes is imported or run.
+    hyperparameters, are not built: nothing of their classes is imported or run. Of a network in
+    several files, `model-00001-of-00002.safetensors`, one or their index stands for all.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -90,7 +92,18 @@ def read_archive(path: Path | str) -> Archive:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no weights file at {path}")
+        raise missing_file(path)
+    several = shards(path)
+    if several:
+        states = [next(iter(_read(file).parts.values())) for file in several]
+        return Archive(path, {"": {key: state[key] for state in states for key in state}})
+    return _read(path)
+
+
+def _read(path: Path) -> Archive:
+    kind = foreign_kind(path)
+    if kind is not None:
+        raise ValueError(f"{path} is {kind}")
     if path.suffix == ".safetensors":
         try:
             return Archive(path, {"": load_tensors(path)})
@@ -126,6 +139,9 @@ def _load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         first = error
     except Exception as error:  # a damaged archive breaks wherever the damage lies
+        kind = foreign_zip(path)
+        if kind is not None:
+            raise ValueError(f"{path} is {kind}") from error
         raise ValueError(
             f"{path} is not a readable torch archive: {_line(error)}; copy it anew"
         ) from error

@@ -56,13 +56,17 @@ def check_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path
         f"{key} is {tuple(state[key].shape)}, the model has {tuple(value.shape)}"
         for key, value in own.items()
         if key in state and state[key].shape != value.shape
+    ] + [
+        f"{key} holds whole numbers, {state[key].dtype}, as quantized weights do"
+        for key, value in own.items()
+        if key in state and value.is_floating_point() and not state[key].is_floating_point()
     ]
     problems = [
         f"{len(keys)} {kind}: {_first(keys)}"
         for kind, keys in (
             ("missing keys", missing),
             ("unexpected keys", unexpected),
-            ("wrong shapes", misshapen),
+            ("wrong tensors", misshapen),
         )
         if keys
     ]
@@ -129,12 +133,14 @@ def check_embeds(model: nn.Module, image_size: int, embedding_size: int | None =
     except (AssertionError, RuntimeError, ValueError, IndexError, TypeError) as error:
         raise ValueError(
             f"{type(model).__name__} cannot embed images of {image_size} px: "
-            f"{' '.join(str(error).split())}; models.probe.size=… is another size"
+            f"{' '.join(str(error).split())}; it is given (2, 3, {image_size}, {image_size}), and "
+            "models.probe.size=… is another size"
         ) from error
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 2:
         raise ValueError(
-            f"{type(model).__name__} turns 2 images into {shape}, not into embeddings (2, D)"
+            f"{type(model).__name__} turns 2 images into {shape}, not into embeddings (2, D): have "
+            "models.model.network name a class whose forward returns one tensor, pooled"
         )
     if embedding_size is not None and output.shape[1] != embedding_size:
         raise ValueError(
@@ -163,6 +169,7 @@ def _fitted(
         ordered = by_order(state, own)
         if ordered is None:
             raise ValueError(_no_order(state, own, archive))
+        check_weights(model, ordered, source=archive.path)
         return ordered, renaming, list(state)[len(ordered) :]
     renamed = rename_keys(state, renaming)
     try:
@@ -171,7 +178,9 @@ def _fitted(
         proposal = None if renaming else propose(state, own)
         if proposal is not None and proposal.is_obvious(headless=headless):
             assert not isinstance(proposal.key_map, str)
-            return rename_keys(state, proposal.key_map), proposal.key_map, proposal.dropped
+            fitting = rename_keys(state, proposal.key_map)
+            check_weights(model, fitting, source=archive.path)
+            return fitting, proposal.key_map, proposal.dropped
         raise ValueError(f"{error}. {_advice(archive, state, own, proposal)}") from error
     return renamed, renaming, ()
 

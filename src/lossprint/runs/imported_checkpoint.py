@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from lossprint.models.checkpoints import check_embeds, load_checkpoint, weights_of
+from lossprint.models.foreign_files import missing_file
 from lossprint.models.key_maps import KeyMap, read_key_map
 from lossprint.models.native import plain_network
 from lossprint.runs.record import FAMILIES, RunRecord, run_folder
@@ -89,7 +90,7 @@ class Checkpoint:
                 )
         for file in self.files:
             if not file.is_file():
-                raise FileNotFoundError(f"no weights file at {file}")
+                raise missing_file(file)
         read_key_map(self.key_map)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lossprint.data.decoding import HEIF, image_suffixes
 
-HIDDEN, BROKEN_LINK, NO_SUFFIX = "hidden", "broken links", "no suffix"
+HIDDEN, BROKEN_LINK, NO_FILE, NO_SUFFIX = "hidden", "broken links", "no plain files", "no suffix"
 
 
 class Listed(NamedTuple):
@@ -69,6 +69,9 @@ def files_below(folder: Path) -> Files:
     """All files anywhere below `folder`, links to files and folders followed.
 
     A link to a folder that it lies in itself is not entered again.
+
+    Raises:
+        ValueError: a name is not in UTF-8, so that no table, record or report can hold it.
     """
     images, others = [], []
     left_out: Counter[str] = Counter()
@@ -85,16 +88,28 @@ def files_below(folder: Path) -> Files:
         subfolders[:] = visible
         for name in names:
             path = Path(place, name)
+            _check_utf8(folder, path)
             if name.startswith("."):
                 left_out[HIDDEN] += 1
             elif not path.is_file():
-                left_out[BROKEN_LINK] += 1
+                left_out[BROKEN_LINK if path.is_symlink() else NO_FILE] += 1
             elif path.suffix.lower() in image_suffixes():
                 images.append(path)
             else:
                 left_out[path.suffix.lower() or NO_SUFFIX] += 1
                 others.append(path)
     return Files(sorted(images), sorted(others), left_out)
+
+
+def _check_utf8(folder: Path, path: Path) -> None:
+    inner = str(path.relative_to(folder))
+    try:
+        inner.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"the name of {inner!a} under {folder} is not in UTF-8: rename it; where such names "
+            f"are Western European, convmv -f cp1252 -t utf8 -r --notest {folder} renames all"
+        ) from error
 
 
 def listed_by_folder(root: Path, folder: Path) -> tuple[list[Listed], Counter[str]]:
