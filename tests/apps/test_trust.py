@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from omegaconf import OmegaConf
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
-from lossprint.apps import build
+from lossprint.apps import build, job
 from lossprint.apps.comparison import run_comparison
-from lossprint.apps.trust import check_trusted, foreign_network, model_makers
+from lossprint.apps.job import run_job
+from lossprint.apps.trust import (
+    check_trained_again,
+    check_trusted,
+    foreign_network,
+    model_makers,
+)
 from lossprint.runs.record import RunRecord
-from tests.apps.test_comparison import compose_analysis
+from tests.apps.test_comparison import ROOT, compose_analysis, training
 
 
 class Payload:
@@ -204,3 +213,92 @@ def test_interpolations_of_a_run_are_text():
     network = {"_target_": "torchvision.models.resnet18", "num_classes": "${oc.env:HOME}"}
     assert OmegaConf.create(network).num_classes == os.environ["HOME"]
     assert "num_classes='${oc.env:HOME}'" in foreign_network({"model": {"network": network}})
+
+
+SHELL = {"_target_": "os.mkdir", "path": "{}/marker"}
+PLACES = {
+    "a loss": ("loss.criterion", SHELL),
+    "a miner": ("loss.miner", {**SHELL, "_partial_": True}),
+    "an argument of a loss": ("loss.criterion.distance", SHELL),
+    "an argument in a list": ("loss.criterion.reducers", [STRANGERS["a module of its own"]]),
+    "an optimizer": ("optimizer", SHELL),
+    "a schedule": ("schedule", SHELL),
+    "images": ("data.source", STRANGERS["a pickle"]),
+    "a view": ("data.train_view", STRANGERS["a hub in a folder"]),
+    "a callback": ("callbacks.theirs", SHELL),
+    "a network": ("model.network", SHELL),
+    "a target that is looked up": ("optimizer", {"_target_": "${{oc.env:HOME}}"}),
+    "a target that is none": ("optimizer", {"_target_": ["os.mkdir"]}),
+    "a secret": ("logger.project", "${{oc.env:HOME}}"),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(small_world) -> dict[str, object]:
+    """The configuration of a training with this package's loss, images and optimizer."""
+    return training(small_world)
+
+
+@pytest.fixture
+def cut_off(sound, tmp_path) -> RunRecord:
+    """A run that a retry would train."""
+    return run_with(tmp_path, None).begin(sound)
+
+
+@pytest.fixture(scope="module")
+def retrying() -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        words = ["status=theirs", "retry_failed=true"]
+        return compose("train", words, return_hydra_config=True)
+
+
+@pytest.fixture
+def retry(retrying, tmp_path, monkeypatch):
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", retrying)
+    places = {"output_root": str(tmp_path / "outputs")}
+    return lambda **entries: run_job(OmegaConf.merge(retrying, places, entries))
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_retry_runs_no_code_of_a_stranger(
+    name, cut_off, retry, marker, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    place, value = PLACES[name]
+    config = OmegaConf.create(cut_off.config())
+    OmegaConf.update(config, place, filled(value, tmp_path), force_add=True, merge=False)
+    cut_off.begin(OmegaConf.to_container(config))
+    with pytest.raises(SystemExit) as ended:
+        retry()
+    told = "".join(capsys.readouterr().out.split())
+    assert ended.value.code == 2
+    assert f"{cut_off.config_file}wouldrun{place}" in told
+    assert "allowitwithtrust=true" in told
+    assert not marker.exists()
+    assert "strangers_module" not in sys.modules
+
+
+def test_a_retry_of_what_is_at_hand_or_allowed_goes_on(cut_off, retry, monkeypatch):
+    trained = []
+    monkeypatch.setattr(job, "train", lambda config, *_, **__: trained.append(config.optimizer))
+    retry()
+    theirs = {**cut_off.config(), "optimizer": {"_target_": "theirs.SGD"}}
+    cut_off.begin(theirs)
+    retry(trust=True)
+    assert [optimizer["_target_"] for optimizer in trained] == ["torch.optim.AdamW", "theirs.SGD"]
+
+
+def test_a_retry_does_not_have_images_put_anywhere(cut_off, tmp_path):
+    source = {"root": str(tmp_path / "home" / "set")}
+    cut_off.begin({"data": {"render": {"designs": 4}, "source": source}})
+    with pytest.raises(ValueError, match=r"its images rendered into '.*home/set', where there is"):
+        check_trained_again([cut_off], trust=False, output_root=tmp_path / "outputs")
+
+
+def test_a_found_set_of_hyperparameters_runs_no_code(small_world, marker, tmp_path):
+    file = tmp_path / "outputs" / "hyperparameters" / "theirs.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump({"triplet": {"criterion": filled(SHELL, tmp_path)}}))
+    with pytest.raises(ValueError, match=r"=theirs would run criterion\._target_: 'os\.mkdir'"):
+        training(small_world, f"output_root={tmp_path}/outputs", "hyperparameters=theirs")
+    assert not marker.exists()

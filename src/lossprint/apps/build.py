@@ -17,6 +17,7 @@ from torch import nn
 import lossprint.apps.resolvers  # noqa: F401  names that a composed configuration asks for
 from lossprint.apps.hyperparameters import NAMES, check_search, found_hyperparameters
 from lossprint.apps.settings import TrainingSettings, resolved
+from lossprint.apps.trust import foreign_code
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.probe import ProbeSet, read_probe_set
@@ -121,6 +122,9 @@ def _with_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
     if word in NAMES or loss.get("family") == "control":
         return merge_published(loss, word if word in NAMES else "default", keep=by_hand)
     found = found_hyperparameters(settings["output_root"], word, loss["name"])
+    asked = None if settings["trust"] else foreign_code(found)
+    if asked is not None:
+        raise ValueError(f"hyperparameters={word} {asked}; allow it with trust=true")
     tuned = merge_published({**loss, "published": found}, "published", keep=by_hand)
     return {**tuned, "published": loss.get("published")}
 

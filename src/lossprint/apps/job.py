@@ -18,6 +18,7 @@ from lossprint.apps.slurm import follow_with_analysis
 from lossprint.apps.status import retry, show_status
 from lossprint.apps.sweep import show_what_next
 from lossprint.apps.training import train
+from lossprint.apps.trust import check_trained_again
 from lossprint.files import whole_file
 from lossprint.runs.record import MONITOR
 from lossprint.training.fit import Interrupted
@@ -135,6 +136,7 @@ def _look_at_sweep(config: DictConfig, console: Console) -> None:
     left = show_status(config.status, config.output_root, console)
     if not config.retry_failed:
         return
+    check_trained_again(left, trust=config.trust, output_root=config.output_root)
     failed = retry(
         left,
         lambda run: train(run, console, multirun=True, chosen=True),

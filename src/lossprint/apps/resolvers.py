@@ -19,7 +19,7 @@ from lossprint.rendering.sampling import shortcut_name
 NOT_IN_SWEEP_NAME = (
     "loss", "data", "model", "seed", "fold", "force", "analyze", "logger", "sweep",
     "keep_checkpoints", "keep_levels",
-    "output_root", "data_root", "search", "status", "retry_failed",
+    "output_root", "data_root", "search", "status", "retry_failed", "trust",
 )  # fmt: skip
 PARTLY_IN_SWEEP_NAME = ("loss", "data", "model")
 """Their choice is said already, single entries are not."""

@@ -109,6 +109,7 @@ class TrainingSettings:
     search: Section | None = None
     status: str | None = None
     retry_failed: bool = False
+    trust: bool = False
     keep_levels: int = 0
     num_classes: int | None = None
 

@@ -2,17 +2,21 @@
 
 A run folder, a W&B artifact or a sweep from elsewhere names the class of its network and the
 folder that its probe set is rendered into. What is on the list of this file is made without
-asking. Anything else is shown before its module is imported, and waits for `trust=true`.
+asking. Anything else is shown before its module is imported, and waits for `trust=true`. A run that
+is trained again builds its loss, data, optimizer and callbacks too: only of what the configuration
+files at hand name.
 """
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import timm
 import torchvision
+import yaml
+from hydra.core.hydra_config import HydraConfig
 
 from lossprint.rendering.specification import SET_FILE
 from lossprint.runs.record import RunRecord
@@ -53,9 +57,7 @@ def check_trusted(
     Raises:
         ValueError: naming the run's configuration and what it asks for.
     """
-    if not isinstance(trust, bool):
-        raise ValueError(f"trust={trust!r} must be true or false")
-    if trust:
+    if _is_word_given(trust):
         return
     own = _networks(typed or {})
     for record in records:
@@ -69,10 +71,87 @@ def check_trusted(
         if asked is None and typed is None:
             asked = foreign_place(config, output_root)
         if asked is not None:
-            raise ValueError(
-                f"{record.config_file} {asked}. If you know where this run comes from and what "
-                "that does, allow it with trust=true"
-            )
+            raise _refused(record.config_file, asked)
+
+
+def check_trained_again(
+    records: Iterable[RunRecord], *, trust: bool, output_root: Path | str
+) -> None:
+    """Raise if training runs as their configurations say would run code of their owners'.
+
+    Arguments are those of `check_trusted`.
+
+    Raises:
+        ValueError: naming the run's configuration and what it asks for.
+    """
+    if _is_word_given(trust):
+        return
+    for record in records:
+        try:
+            config = record.config()
+        except (ValueError, FileNotFoundError):
+            continue  # damaged: it is named when its turn comes
+        asked = (
+            foreign_code(config)
+            or foreign_place(config, output_root)
+            or foreign_place(config, output_root, images=True)
+        )
+        if asked is not None:
+            raise _refused(record.config_file, asked)
+
+
+def foreign_code(config: Mapping[str, Any]) -> str | None:
+    """What a configuration would have run or looked up, in words, if no file here names it."""
+    known = _targets_at_hand()
+    for place, value in _commands(config):
+        if not isinstance(value, str) or value not in known:
+            return f"would run {place}: {_shown(value)}, which no configuration file here names"
+    return None
+
+
+def _commands(entry: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Each `_target_` and each interpolation below an entry, with its place."""
+    if isinstance(entry, Mapping | list | tuple):
+        parts = entry.items() if isinstance(entry, Mapping) else enumerate(entry)
+        for key, value in parts:
+            below = f"{place}.{key}" if place else str(key)
+            if key == "_target_":
+                yield below, value
+            else:
+                yield from _commands(value, below)
+    elif isinstance(entry, str) and "${" in entry:
+        yield place, entry
+
+
+def _targets_at_hand() -> set[str]:
+    """Every `_target_` in the configuration files that a command is composed of."""
+    if not HydraConfig.initialized():
+        return set()
+    folders = [s.path for s in HydraConfig.get().runtime.config_sources if s.schema == "file"]
+    return {target for folder in folders for target in _targets_below(folder)}
+
+
+@cache
+def _targets_below(folder: str) -> frozenset[str]:
+    return frozenset(
+        target
+        for path in Path(folder).rglob("*.yaml")
+        for _, target in _commands(yaml.safe_load(path.read_text(encoding="utf-8")))
+        if isinstance(target, str)
+    )
+
+
+def _is_word_given(trust: Any) -> bool:
+    if not isinstance(trust, bool):
+        raise ValueError(f"trust={trust!r} must be true or false")
+    return trust
+
+
+def _refused(file: Path, asked: str) -> ValueError:
+    return ValueError(
+        f"{file} {asked}. If you know where it comes from and what that does, allow it with "
+        "trust=true"
+    )
 
 
 def _networks(typed: Mapping[str, Any]) -> list[Any]:
@@ -123,25 +202,34 @@ def model_makers() -> frozenset[str]:
     return frozenset(makers)
 
 
-def foreign_place(config: Mapping[str, Any], output_root: Path | str) -> str | None:
+def foreign_place(
+    config: Mapping[str, Any], output_root: Path | str, *, images: bool = False
+) -> str | None:
     """What a run's probe set would be written into, in words, if it is a place of somebody else's.
 
     A rendered set that is there is continued. A new one is only made below the working folder,
     $LOSSPRINT_DATA or `output_root`. (Decoded images are no danger: their files are named by what
     they hold.)
+
+    Args:
+        config: of the run.
+        output_root: below which this command writes.
+        images: of the images that it was trained on, in place of its probe set.
     """
-    probe = config.get("probe")
-    if not isinstance(probe, Mapping) or probe.get("render") is None:
+    section = config.get("data" if images else "probe")
+    if not isinstance(section, Mapping) or section.get("render") is None:
         return None
-    folder = Path(str(probe.get("folder"))).resolve()
+    source = section.get("source")
+    place = source.get("root") if images and isinstance(source, Mapping) else section.get("folder")
+    folder = Path(str(place)).resolve()
     homes = [Path.cwd(), Path(output_root)]
     if "LOSSPRINT_DATA" in os.environ:
         homes.append(Path(os.environ["LOSSPRINT_DATA"]))
     if (folder / SET_FILE).is_file() or any(folder.is_relative_to(h.resolve()) for h in homes):
         return None
     return (
-        f"has its probe set rendered into {_shown(str(folder))}, where there is none, and which is "
-        "not below this folder"
+        f"has its {'images' if images else 'probe set'} rendered into {_shown(str(folder))}, "
+        "where there is none, and which is not below this folder"
     )
 
 

@@ -44,6 +44,7 @@ IMMATERIAL = frozenset(
         "search",
         "status",
         "sweep",
+        "trust",
     }
 )
 """Settings that change where, how loudly or how often, but not what is trained.
