@@ -59,6 +59,8 @@ def load_tensors(path: Path | str) -> dict[str, Tensor]:
 
 def read_about(path: Path | str) -> dict[str, str]:
     """The words that a file holds beside its tensors; none where it cannot be read."""
+    if not Path(path).is_file():
+        return {}
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})

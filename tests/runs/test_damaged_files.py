@@ -1,5 +1,9 @@
 """Readers of what runs keep, under files that are anyhow: errors of ours, which name the file."""
 
+import json
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from lossprint.rendering.frame_files import is_frame_whole, write_frame
 from lossprint.rendering.specification import stored
 from lossprint.rendering.tables import number_of_rows
 from lossprint.runs.configuration import read_configuration
+from lossprint.runs.levels import kept_levels
 from lossprint.runs.load import load_run
 from lossprint.runs.provenance import differences, immaterial
 from lossprint.runs.record import MONITOR, RunRecord, load_record
@@ -126,3 +131,57 @@ def test_a_network_is_loaded_or_the_configuration_is_named(folder, tmp_path, dat
 def test_sound_files_are_read(folder: Path) -> None:
     for name, read in READERS.items():
         read(folder / name)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"durations": {"train": float("inf")}}, {"durations": {"train": float("nan")}},
+        {"durations": {"train": 10**400}}, {"metrics": {"test/map_at_r": 10**400}},
+        {"fold": 2**63}, {"seed": 10**30},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_that_no_table_holds_are_no_record(entry, folder, tmp_path) -> None:
+    content = json.loads((folder / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(content | entry))
+    with pytest.raises(ValueError, match=rf"run\.json is not a run's record: {next(iter(entry))}"):
+        load_record(tmp_path)
+
+
+def test_a_number_that_no_seed_takes_is_no_configuration(tmp_path) -> None:
+    (tmp_path / "config.yaml").write_text(f"seed: {2**63}")
+    with pytest.raises(ValueError, match=r"config\.yaml is not a run's configuration: .* 63 bits"):
+        read_configuration(tmp_path / "config.yaml")
+
+
+def test_a_level_that_does_not_say_of_which_epoch_is_none(tmp_path) -> None:
+    for epoch, value in (("first", "0.5"), ("1", "much"), ("2", "0.25")):
+        about = {"epoch": epoch, MONITOR: value}
+        save_tensors({"a": torch.ones(1)}, tmp_path / f"epoch{epoch}.safetensors", about)
+    assert [(level.epoch, level.value) for level in kept_levels(tmp_path)] == [(2, 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("run.json", lambda path: load_record(path.parent)),
+        ("config.yaml", read_configuration),
+        ("metrics.csv", read_rows),
+        ("epoch1.safetensors", lambda path: kept_levels(path.parent)),
+        ("weights.safetensors", load_tensors),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(name, read, tmp_path) -> None:
+    def late(*_: object) -> None:
+        raise TimeoutError("it waits")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(10)
+    os.mkfifo(tmp_path / name)
+    try:
+        with suppress(FileNotFoundError):
+            assert not read(tmp_path / name)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

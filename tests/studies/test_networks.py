@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -74,6 +76,13 @@ def test_runs_that_cannot_be_used_are_named_with_what_to_do(tmp_path, status, we
     assert [network.loss for network in made] == ["triplet"]
     assert skipped["run"].tolist() == ["arcface/fold0-seed0"]
     assert reason in skipped["reason"][0]
+
+
+def test_a_run_of_an_unknown_distance_is_named(tmp_path):
+    strange = dataclasses.replace(record(tmp_path), distance="elo")
+    made, skipped = networks_of_runs([strange], load)
+    assert not made
+    assert skipped["reason"][0].startswith(f"{strange.folder}: its distance 'elo' is unknown")
 
 
 def test_runs_that_differ_in_the_loss_alone_are_comparable(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 DEEPEST, LARGEST = 32, 100_000  # levels, entries: aliases can make a page of text endless
+WIDEST = 63  # bits of a whole number
 
 _NAMES, _TEXT, _FLAG, _WHOLE = (Mapping,), (str,), (bool,), (int,)
 SHAPE: Mapping[str, tuple[type, ...]] = {
@@ -47,6 +48,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
         ValueError: it is damaged: no YAML, no sections, or an entry of another type than a
             training writes. The message names the file.
     """
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise FileNotFoundError(f"{path} is missing")
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
         _count(config)
@@ -71,6 +74,8 @@ def read_configuration(path: Path) -> dict[str, Any]:
 
 def _count(value: Any, depth: int = 0, count: int = 0) -> int:
     """The number of entries below a value, aliases as often as they are named."""
+    if isinstance(value, int) and value.bit_length() > WIDEST:
+        raise ValueError(f"it holds a whole number of more than {WIDEST} bits")
     if depth > DEEPEST or count > LARGEST:
         raise ValueError(f"it is deeper than {DEEPEST} levels or longer than {LARGEST} entries")
     entries: Sequence[Any] = ()

@@ -1,6 +1,7 @@
 """A network's states at several levels of validation: runs compare at one that all reach."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def kept_levels(folder: Path | str) -> list[Level]:
     levels = []
     for path in Path(folder).glob("epoch*.safetensors"):
         about = read_about(path)
-        if {"epoch", MONITOR} <= about.keys():
+        with suppress(KeyError, ValueError):
             levels.append(Level(int(about["epoch"]), float(about[MONITOR]), path))
     return sorted(levels, key=lambda level: level.epoch)
 

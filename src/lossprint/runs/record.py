@@ -13,7 +13,7 @@ from typing import Any, Self
 import yaml
 
 from lossprint.files import whole_file
-from lossprint.runs.configuration import read_configuration
+from lossprint.runs.configuration import WIDEST, read_configuration
 
 SCHEMA_VERSION = 1
 RECORD_FILE = "run.json"
@@ -250,12 +250,15 @@ def _check_content(record: RunRecord) -> None:
             raise ValueError(f"{name} is {getattr(record, name)!r}, not text")
     for name in ("fold", "seed"):
         value = getattr(record, name)
-        if type(value) is not int or value < 0:
-            raise ValueError(f"{name} is {value!r}, not a whole number of at least 0")
+        if type(value) is not int or value < 0 or value.bit_length() > WIDEST:
+            raise ValueError(f"{name} is {value!r}, not a whole number from 0 to 2^{WIDEST} - 1")
     for name, kinds in (("metrics", int | float), ("durations", int | float), ("versions", str)):
         for key, value in getattr(record, name).items():
-            if not isinstance(key, str) or not isinstance(value, kinds) or isinstance(value, bool):
+            wide = isinstance(value, int) and value.bit_length() > WIDEST
+            if not isinstance(key, str) or not isinstance(value, kinds) or type(value) is bool:
                 raise ValueError(f"{name} hold {key!r}: {value!r}")
+            if wide or (name == "durations" and not math.isfinite(value)):
+                raise ValueError(f"{name} hold {key!r}: {value!r}, which is no finite number")
 
 
 def check_plain_name(what: str, name: Any) -> None:

@@ -13,6 +13,7 @@ from lossprint.data.transforms import Preprocessing
 from lossprint.probing.network import Load, weights_file_key
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import damage
+from lossprint.saliency.distances import DISTANCES
 from lossprint.studies.columns import SKIPPED, empty, skipped
 from lossprint.studies.variants import variant_names
 
@@ -127,4 +128,7 @@ def _obstacle(record: RunRecord) -> str | None:
         return f"it failed ({record.error}); train it again with the same command"
     if record.status != "finished":
         return "it is not finished; the command that started it continues it"
+    if record.distance not in DISTANCES:
+        valid = ", ".join(DISTANCES)
+        return f"{record.folder}: its distance {record.distance!r} is unknown; valid are {valid}"
     return damage(record)
