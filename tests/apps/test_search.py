@@ -88,12 +88,16 @@ def test_killed_and_continued_it_ends_with_all_trials(small_world, tmp_path):
     assert len(trials(small_world)) == 8
 
 
-def test_a_grid_is_refused_with_what_is_valid(small_world, capsys):
+@pytest.mark.parametrize(
+    ("sampler", "reason"), [("grid", "cannot go on"), ("cmaes", "keeps its state")]
+)
+def test_a_sampler_is_refused_with_what_is_valid(sampler, reason, small_world, capsys):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        words = [*overrides(small_world), "search=optuna", "hydra/sweeper/sampler=grid"]
+        words = [*overrides(small_world), "search=optuna", f"hydra/sweeper/sampler={sampler}"]
         config = compose("train", words, return_hydra_config=True)
     config.hydra.overrides.task.append("loss.criterion.margin=0.1,0.2")
     with pytest.raises(SystemExit, match="2"):
         Search().on_multirun_start(config)
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("error: hydra/sweeper/sampler=grid cannot go on")
+    assert line.startswith(f"error: hydra/sweeper/sampler={sampler} {reason}")
+    assert "valid are tpe and random" in line

@@ -92,6 +92,7 @@ class Search(Callback):
             f"best: trial {study.best_trial.number}, in {file}\n"
             f"to train with it: python train.py loss={config.loss.name} "
             f"hyperparameters={config.search.name}",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )
@@ -115,12 +116,18 @@ def _check_space(overrides: list[str]) -> None:
 
 
 def _check_sampler(sampler: Mapping[str, Any]) -> None:
+    valid = "valid are tpe and random"
+    if sampler["_target_"].endswith("CmaEsSampler"):
+        raise ValueError(
+            "hydra/sweeper/sampler=cmaes keeps its state in trials.db as a pickle, which runs code "
+            f"where the file is somebody else's; {valid}"
+        )
     if sampler["_target_"].endswith("GridSampler"):
         # Optuna's gives a trial that was cut off another place of the grid, which is then missing,
         # and the plugin ends in a traceback where the last one fails.
         raise ValueError(
-            "hydra/sweeper/sampler=grid cannot go on where a search was cut off; valid are tpe, "
-            "random and cmaes, and without search=optuna several values are a sweep of them all"
+            f"hydra/sweeper/sampler=grid cannot go on where a search was cut off; {valid}, and "
+            "without search=optuna several values are a sweep of them all"
         )
 
 
