@@ -1,5 +1,6 @@
 """From runs on disk to the report, on networks that were saved untrained."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -17,6 +18,8 @@ from lossprint.apps import build
 from lossprint.apps.comparison import compare, run_comparison
 from lossprint.apps.comparison_inputs import intervention_set
 from lossprint.apps.selection import select_runs
+from lossprint.apps.sweep import compare_losses
+from lossprint.apps.terminal import progress_bar
 from lossprint.runs.levels import keep_level
 from lossprint.runs.record import RunRecord, run_folder
 from lossprint.runs.registry import find_runs
@@ -263,3 +266,24 @@ def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
     assert result.returncode == 2
     assert result.stdout.strip() == f"error: no finished run below {tmp_path}"
     assert result.stderr == ""
+
+
+def test_what_is_told_of_the_progress_may_look_like_markup():
+    console = Console(force_terminal=True, file=io.StringIO(), width=100)
+    with progress_bar(console) as on_progress:
+        on_progress("maps of [/b]", 1, 2)
+    assert "maps of [/b]" in console.file.getvalue()
+
+
+def test_the_end_of_a_multirun_finds_its_runs_in_a_folder_of_any_name(tmp_path, monkeypatch):
+    root, compared = tmp_path / 'a[1] "=$, b', []
+    folder = run_folder(root, "mine", "triplet", 0, 0)
+    record = RunRecord(folder, "triplet", "ranking", "lp", 0, 0, "")
+    monkeypatch.setattr(
+        "lossprint.apps.comparison.run_comparison", lambda config, **_: compared.append(config)
+    )
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        called = {"output_root": str(root), "logger": {"name": "none"}}
+        compare_losses([record], OmegaConf.create(called))
+    settings = build.plain(compared[0])
+    assert (settings["runs"], settings["output_root"]) == ([str(record.folder)], str(root))

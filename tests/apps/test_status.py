@@ -9,9 +9,9 @@ from lossprint.files import alone, held_by
 from lossprint.runs.record import RunRecord, run_folder
 
 
-def begun(root, loss, **changes):
-    folder = run_folder(root, "mine", loss, 0, 0)
-    record = RunRecord(folder, loss, "ranking", "lp", 0, 0, "", **changes)
+def begun(root, loss, sweep="mine"):
+    folder = run_folder(root, sweep, loss, 0, 0)
+    record = RunRecord(folder, loss, "ranking", "lp", 0, 0, "")
     return record.begin({"loss": {"name": loss}, "sweep": "elsewhere", "force": True})
 
 
@@ -55,3 +55,20 @@ def test_each_is_trained_again_as_it_was_and_one_that_fails_stops_no_other(tmp_p
     assert failed == 1
     assert seen == [("bad", "mine", False, "here"), ("dead", "mine", False, "here")]
     assert "still wrong" in text.getvalue()
+
+
+def test_a_damaged_configuration_stops_no_other(tmp_path):
+    records = [begun(tmp_path, name) for name in ("bad", "dead")]
+    records[0].config_file.write_text("[")
+    trained, text = [], io.StringIO()
+    train = lambda config: trained.append(config.loss.name)  # noqa: E731
+    assert retry(records, train, Console(file=text, width=300), "here") == 1
+    assert trained == ["dead"]
+    assert f"{records[0].config_file} is not a run's configuration" in text.getvalue()
+
+
+def test_the_command_to_go_on_is_right_for_a_sweep_of_any_name(tmp_path):
+    begun(tmp_path, "dead", sweep="m[red] x")
+    text = io.StringIO()
+    show_status("m[red] x", tmp_path, Console(file=text, width=300))
+    assert "python train.py 'status=m[red] x' retry_failed=true" in text.getvalue()

@@ -1,5 +1,6 @@
 """A sweep at a glance: what is done, what runs where, what failed and why; and the rest anew."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def show_status(sweep: str, output_root: Path | str, console: Console) -> list[R
     if left:
         console.print(
             f"{len(left)} failed or were cut off; to go on with them: "
-            f"python train.py status={sweep} retry_failed=true",
+            f"python train.py {shlex.quote(f'status={sweep}')} retry_failed=true",
+            markup=False,
             highlight=False,
             soft_wrap=True,
         )
@@ -66,9 +68,8 @@ def retry(
     for record in records:
         sweep = record.folder.resolve().parent.parent
         place = {"output_root": str(sweep.parent), "sweep": sweep.name, "data_root": data_root}
-        config = {**record.config(), **place, "force": False}
         try:
-            train(OmegaConf.create(config))
+            train(OmegaConf.create({**record.config(), **place, "force": False}))
         except Exception as error:
             failed += 1
             show_error(error, console)

@@ -82,7 +82,8 @@ def compare_losses(records: list[RunRecord], config: DictConfig) -> None:
     """What analyze.py does by itself, over the runs of a sweep and with the sweep's logger."""
     from lossprint.apps.comparison import run_comparison  # needed only here, and takes seconds
 
-    folders = ",".join(f'"{record.folder.resolve()}"' for record in records)
-    analysis = compose("analyze", [f"runs=[{folders}]", f"output_root={config.output_root}"])
+    analysis = compose("analyze")
+    analysis.runs = [str(record.folder.resolve()) for record in records]
+    analysis.output_root = config.output_root  # not as words: a folder may be called anything
     analysis.logger = config.logger
     run_comparison(analysis, shared=records[0].sweep_folder)

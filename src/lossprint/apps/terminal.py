@@ -22,7 +22,7 @@ from lossprint.studies.analysis import OnProgress
 def progress_bar(console: Console) -> Iterator[OnProgress]:
     """A bar that goes when the block ends."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # it names losses
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
