@@ -91,8 +91,10 @@ with alone(sys.argv[1], "analysing small"):
 """
 
 
-def test_the_second_of_two_analyses_waits(outputs, monkeypatch):
+def test_the_second_of_two_analyses_waits_and_makes_nothing_again(outputs, monkeypatch):
     folder = outputs / "analysis" / "small"
+    run(outputs, "map_agreement")
+    monkeypatch.setattr("lossprint.probing.maps.make_maps", lambda *_: pytest.fail("made again"))
     first = subprocess.Popen([sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE)
     assert first.stdout.readline() == b"held\n"
     said = []
@@ -102,7 +104,7 @@ def test_the_second_of_two_analyses_waits(outputs, monkeypatch):
         first.kill()
 
     monkeypatch.setattr(files.log, "warning", wait)
-    run(outputs, "training_curves")
+    run(outputs, "map_agreement")
     first.communicate()
     assert said[0].startswith(f"analysing small: waiting for process {first.pid}")
 
