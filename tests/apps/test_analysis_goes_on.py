@@ -1,5 +1,6 @@
 """Analyses of runs that are damaged, may not be written, or are analysed by two at once."""
 
+import getpass
 import io
 import os
 import subprocess
@@ -13,7 +14,7 @@ from safetensors.torch import load_file
 from lossprint import files
 from lossprint.apps import comparison_inputs
 from lossprint.apps.comparison import compare
-from lossprint.apps.errors import any_terminal
+from lossprint.apps.errors import work_anywhere
 from lossprint.apps.evidence import EVIDENCE
 from lossprint.apps.selection import select_runs
 from lossprint.runs.registry import damage
@@ -109,11 +110,31 @@ def test_the_second_of_two_analyses_waits_and_makes_nothing_again(outputs, monke
     assert said[0].startswith(f"analysing small: waiting for process {first.pid}")
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_user_whom_the_system_does_not_know_has_a_home_and_a_name(known, monkeypatch):
+    pwd = pytest.importorskip("pwd")
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    if not known:
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "x")  # has what is set below taken back
+        monkeypatch.delenv(name)
+    before = os.path.expanduser("~"), dict(os.environ)
+    work_anywhere()
+    assert Path.home().is_absolute()
+    assert getpass.getuser() == (getpass.getuser() if known else str(os.getuid()))
+    if known:
+        assert (os.path.expanduser("~"), dict(os.environ)) == before
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_any_terminal_shows_every_text(encoding, monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
-    any_terminal()
+    work_anywhere()
     print("• ≥ é", flush=True)
     assert written.getvalue() in (b"? ? ?\n", b"? ? \xe9\n")
 

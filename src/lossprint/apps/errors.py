@@ -1,9 +1,13 @@
 """How a command ends: bad input in one line, anything else with its traceback."""
 
+import getpass
 import io
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,8 +16,18 @@ USER_ERRORS = (ValueError, OSError, ArithmeticError)
 """What bad input, a full disk or a diverging loss raise; their messages say what to do."""
 
 
-def any_terminal() -> None:
-    """Have characters that a terminal cannot show, such as • in ASCII, shown as ? instead."""
+def work_anywhere() -> None:
+    """Go on in a terminal of few characters, and as a user whom the system does not know.
+
+    Characters that a terminal cannot show, such as • in ASCII, are shown as ? instead. A container
+    started for a bare number has no home and no name, which libraries ask for: it gets them.
+    """
+    if not Path(os.path.expanduser("~")).is_absolute():
+        os.environ["HOME"] = str(Path(tempfile.gettempdir(), f"home-of-{os.getuid()}"))
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -39,7 +53,7 @@ def command(console: Console, *, interrupted: str) -> Iterator[None]:
         console: errors are printed to it.
         interrupted: what to say after Ctrl-C, e.g. how to go on.
     """
-    any_terminal()
+    work_anywhere()
     try:
         yield
     except KeyboardInterrupt:

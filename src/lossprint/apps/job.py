@@ -12,7 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from lossprint.apps.errors import any_terminal, command, exit_code, show_error
+from lossprint.apps.errors import command, exit_code, show_error, work_anywhere
 from lossprint.apps.search import trial_value
 from lossprint.apps.slurm import follow_with_analysis
 from lossprint.apps.status import retry, show_status
@@ -89,7 +89,7 @@ def run_job(config: DictConfig) -> float | None:
         MAP@R on the validation classes, which Hydra's sweepers may optimise; None if it failed,
         which they count as a failed trial.
     """
-    any_terminal()
+    work_anywhere()
     console = Console(quiet=not is_first_process())  # of several processes of a run one speaks
     if config.status is not None:
         with command(console, interrupted="the same command goes on"):

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from lossprint.apps.errors import any_terminal
+from lossprint.apps.errors import work_anywhere
 from lossprint.files import from_home
 from lossprint.rendering.contact_sheet import write_contact_sheet
 from lossprint.rendering.dataset import render_set
@@ -69,7 +69,7 @@ def render(
 @contextmanager
 def errors_in_a_line() -> Iterator[None]:
     """Say in a line what was wrong with the input (exit code 2), or where Ctrl-C stopped (130)."""
-    any_terminal()
+    work_anywhere()
     terminal = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         yield
