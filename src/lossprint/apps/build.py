@@ -1,10 +1,11 @@
 """From a configuration to objects; no other file calls Hydra's `instantiate`."""
 
 import dataclasses
+import errno
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -62,6 +63,7 @@ from lossprint.training.processes import (
     strategy_for,
 )
 
+P, T = ParamSpec("P"), TypeVar("T")
 NATIVE = "lossprint.models.native.native_network"
 
 
@@ -261,6 +263,28 @@ def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(**config["model"]["preprocessing"])
 
 
+def _data_may_lie_elsewhere(function: Callable[P, T]) -> Callable[P, T]:
+    """Where a function of a configuration may not write to `data_root`, say what to set."""
+
+    @functools.wraps(function)
+    def told(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*arguments, **named)
+        except OSError as error:
+            config: Any = arguments[0]
+            root, file = Path(config["data_root"]), Path(str(error.filename))
+            forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+            if not forbidden or not file.is_relative_to(root):
+                raise
+            raise PermissionError(
+                f"cannot write {file} ({error.strerror}): data_root=…, or LOSSPRINT_DATA, names a "
+                "folder that can be written"
+            ) from error
+
+    return told
+
+
+@_data_may_lie_elsewhere
 def partition(config: Mapping[str, Any]) -> Partition:
     """The data set's index, from the section `data`; rendered first if it is a rendered one."""
     data = config["data"]
@@ -269,6 +293,7 @@ def partition(config: Mapping[str, Any]) -> Partition:
     return instantiate(data["source"])()
 
 
+@_data_may_lie_elsewhere
 def partition_there(config: Mapping[str, Any]) -> Partition | None:
     """The data set's index as `partition` gives it; None if it would have to be rendered first."""
     data = config["data"]
@@ -284,6 +309,7 @@ def _world(data: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "world", "count": count, **render}
 
 
+@_data_may_lie_elsewhere
 def probe_set(config: Mapping[str, Any]) -> ProbeSet:
     """The probe set, from the section `probe`; rendered first if it is a rendered one.
 
@@ -332,6 +358,7 @@ def split(config: Mapping[str, Any], images: Partition) -> Split:
     return parts
 
 
+@_data_may_lie_elsewhere
 def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> ImageDataModule:
     """Batches of one fold, from the sections `data`, `sampler` and `seed`."""
     data = config["data"]
