@@ -1,16 +1,18 @@
-"""The study as it stands in the documentation: its two reports, and what the shortcut did.
+"""The study as it stands in the documentation: reports, its page's numbers, what a shortcut did.
 
     python train.py experiment=rendered_study
     python train.py experiment=rendered_shortcut
-    python benchmarks/study.py
+    python benchmarks/study.py outputs/analysis/rendered_study [outputs/analysis/rendered_shortcut]
 
-Publishes both comparisons (see sample_report.py), and writes `shortcut.csv`, `shortcut_losses.csv`
-and `shortcut.png`: each measure of the networks of one world beside those of the other. Networks of
-one loss and seed begin with the same weights and see the same batches of the same scenes but for
-the paint, so their differences are taken in pairs.
+Publishes the comparisons (see sample_report.py) and writes every number that `index.md` cites anew
+(see `filled`). With the second world also `shortcut.csv`, `shortcut_losses.csv` and `shortcut.png`:
+each measure of the networks of one world beside those of the other. Networks of one loss and seed
+begin with the same weights and see the same batches of the same scenes but for the paint, so their
+differences are taken in pairs.
 """
 
 import argparse
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +23,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sample_report import publish
 
+from lossprint.files import whole_file
 from lossprint.metrics.intervals import mean_over_images
 
-WORLDS = ("study", "shortcut")
 PAINT, DESIGN = "color_hue", "model"
 KEYS = ["loss", "family", "seed"]
 COLUMNS = ["measure", "loss", "family", "seeds", "plain", "shortcut", "difference", "low", "high"]
@@ -33,6 +35,38 @@ SHOWN = {  # drawn, with the labels of their axes
     "MAP@R": "MAP@R on unseen designs",
 }
 DRAWS = 100_000
+CITED = re.compile(
+    r"[-−]?\d[\d.,]*(?P<citation><!--=(?P<table>[^|>]+)\|(?P<rows>[^|>]*)\|(?P<column>[^|>]+)"
+    r"\|(?P<format>[^|>]+)-->)"
+)
+
+
+def filled(text: str, folder: Path) -> str:
+    """A page whose cited numbers are those of their tables.
+
+    A number is cited by a comment after it: the table's file below `folder`, the one row that has
+    these values, the column, and how it is written (percent without the sign):
+    `0.96<!--=report/tables/contrasts.csv|measure=correlation,contrast=loss|rho|.2f-->`.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: not one row has the values, or the table has no such column.
+    """
+
+    def number(cited: re.Match[str]) -> str:
+        table = pd.read_csv(folder / cited["table"])
+        rows = table
+        for condition in filter(None, cited["rows"].split(",")):
+            column, _, value = condition.partition("=")
+            if column not in table:
+                raise ValueError(f"{cited['table']} has no column {column!r}")
+            rows = rows[rows[column].astype(str) == value]
+        if len(rows) != 1 or cited["column"] not in table:
+            raise ValueError(f"{cited['citation']} names {len(rows)} rows, or no column")
+        value = format(rows[cited["column"]].item(), cited["format"]).rstrip("%")
+        return value + cited["citation"]
+
+    return CITED.sub(number, text)
 
 
 def measures(tables: Path) -> pd.DataFrame:
@@ -129,24 +163,34 @@ def figure(both: pd.DataFrame) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    analysis = Path("outputs/analysis")
-    parser.add_argument("study", type=Path, nargs="?", default=analysis / "rendered_study")
-    parser.add_argument("shortcut", type=Path, nargs="?", default=analysis / "rendered_shortcut")
+    parser.add_argument("study", type=Path, help="its comparison, outputs/analysis/rendered_study")
+    parser.add_argument("shortcut", type=Path, nargs="?", help="that of rendered_shortcut")
     parser.add_argument("--output", type=Path, default=Path("docs/study"))
     arguments = parser.parse_args()
-    output = arguments.output
+    output, page = arguments.output, arguments.output / "index.md"
     try:
-        both = pairs(*(measures(getattr(arguments, name) / "tables") for name in WORLDS))
-        for name in WORLDS:
-            size = publish(getattr(arguments, name), output / f"{name}_report")
-            print(f"{output / f'{name}_report'}: {size / 1e6:.1f} MB")
+        publish(arguments.study, output / "report")
+        shutil.copyfile(arguments.study / "figures" / "ladder.png", output / "ladder.png")
+        if arguments.shortcut:
+            publish(arguments.shortcut, output / "shortcut_report")
+            write_shortcut(arguments.study / "tables", arguments.shortcut / "tables", output)
+        text = filled(page.read_text(encoding="utf-8"), output)
     except FileNotFoundError as error:
         parser.error(f"{error.filename} is not there: train and compare first, see --help")
+    except ValueError as error:
+        parser.error(str(error))
+    with whole_file(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+    print(f"{output}: {size / 1e6:.1f} MB")
+
+
+def write_shortcut(plain: Path, shortcut: Path, output: Path) -> None:
+    """The tables and the figure of two comparisons, given their tables."""
+    both = pairs(measures(plain), measures(shortcut))
     by_loss(both).to_csv(output / "shortcut.csv", index=False, float_format="%.4f")
     losses_differ(both).to_csv(output / "shortcut_losses.csv", index=False, float_format="%.4g")
     figure(both).savefig(output / "shortcut.png", dpi=150)
-    shutil.copyfile(arguments.study / "figures" / "ladder.png", output / "ladder.png")
-    print(by_loss(both).round(3).to_string(index=False))
 
 
 if __name__ == "__main__":

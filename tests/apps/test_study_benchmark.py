@@ -1,6 +1,7 @@
 """What the documentation says of the shortcut: planted ones are found, and no others."""
 
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,29 @@ def test_worlds_without_a_common_run_are_refused(study, tmp_path):
 def test_the_figure_has_a_line_for_every_network(study, tmp_path):
     drawn = study.figure(both(study, tmp_path, {}))
     assert [len(axis.lines) for axis in drawn.axes] == [9, 9, 9]
+
+
+def test_cited_numbers_are_their_tables(study, tmp_path):
+    pd.DataFrame({"measure": ["r", "cka"], "rho": [0.9634, 0.25], "n": [1234, 5]}).to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    text = "ρ = 0<!--=t.csv|measure=r|rho|.2f--> (7<!--=t.csv|measure=cka|rho|.0%--> %), "
+    text += "0<!--=t.csv|measure=r,n=1234|n|,d--> of 3.14 images"
+    full = study.filled(text, tmp_path)
+    assert re.sub("<!--.*?-->", "", full) == "ρ = 0.96 (25 %), 1,234 of 3.14 images"
+    assert study.filled(full, tmp_path) == full
+
+
+@pytest.mark.parametrize(
+    ("citation", "message"),
+    [
+        ("t.csv|measure=q|rho|.2f", "names 0 rows"),
+        ("t.csv||rho|.2f", "names 2 rows"),
+        ("t.csv|loss=r|rho|.2f", "has no column 'loss'"),
+        ("t.csv|measure=r|p|.2f", "or no column"),
+    ],
+)
+def test_what_is_cited_wrongly_is_named(study, tmp_path, citation, message):
+    pd.DataFrame({"measure": ["r", "cka"], "rho": [0.9, 0.2]}).to_csv(tmp_path / "t.csv")
+    with pytest.raises(ValueError, match=message):
+        study.filled(f"0<!--={citation}-->", tmp_path)
