@@ -159,3 +159,16 @@ def from_home(entries: Entries) -> Entries:
     if isinstance(entries, list):
         return cast(Entries, [from_home(value) for value in entries])
     return entries
+
+
+def placeholder(path: Path) -> str | None:
+    """What lies in place of a file that did not come along, and what to do; None for a file."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+    if not start:
+        return "empty: copy it anew"
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer: git lfs pull fetches what it stands for"
+    if start.startswith((b"<!doctype", b"<html")):
+        return "a web page: download the file itself"
+    return None

@@ -223,16 +223,17 @@ def test_links_that_lead_nowhere_and_images_in_no_class_are_counted(
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "the file is empty"),
-        (b"<html>404</html>", "the file is in no format that is read"),
-        (b"8BPS\0\1", "the file is in no format that is read"),
+        (b"", "it is empty: copy it anew"),
+        (b"<!DOCTYPE html><html>404</html>", "it is a web page: download the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1", "it is a Git LFS pointer: git lfs pull"),
+        (b"8BPS\0\1", "it is in no format that is read"),
     ],
 )
 def test_files_that_are_no_images_whatever_they_are_called(
     content: bytes, reason: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"cannot decode image .*a\.jpg: {reason}$"):
+    with pytest.raises(ValueError, match=rf"cannot decode image .*a\.jpg: {reason}"):
         decode_image(tmp_path / "a.jpg")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,90 @@ def test_what_the_car_stands_on_is_left_out(
     path = write(tmp_path / "mine.glb", {"body": box(CAR), name: flat})
     np.testing.assert_allclose(sides(path), (4.2, 1.8, 1.4), atol=1e-4)
     assert f"left out as ground: {name} (" in said.text
+
+
+@pytest.mark.parametrize("across", [1, 2, 8])
+def test_a_ground_of_tiles_is_left_out(
+    across: int, tmp_path: Path, said: pytest.LogCaptureFixture
+) -> None:
+    side = 24 / across
+    steps = side * (np.arange(across) - (across - 1) / 2)
+    tiles = {
+        f"tile {i} {j}": box((side, 0.01, side), (x, -0.7, z), "asphalt")
+        for i, x in enumerate(steps)
+        for j, z in enumerate(steps)
+    }
+    roof = box((1.6, 0.01, 2.0), (0, 0.7, 0), "trim")  # flat, too, and the car's
+    path = write(tmp_path / "mine.glb", {"body": box(CAR), "roof": roof, **tiles})
+    np.testing.assert_allclose(sides(path), (4.2, 1.8, 1.405), atol=1e-4)
+    assert "left out as ground: " in said.text
+    assert (f"{across**2} tiles such as tile" in said.text) == (across > 1)
+
+
+def far(path: Path) -> Path:
+    return write(path, {"body": box(CAR, (4e5, 0, 0))})
+
+
+def coloured(path: Path) -> Path:
+    mesh = trimesh.creation.box(CAR)
+    mesh.visual.vertex_colors = np.full((len(mesh.vertices), 4), 200, np.uint8)
+    mesh.export(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "told"),
+    [
+        (far, ".glb", "coordinates up to 400001, which float32 holds in steps of 0.031: move the"),
+        (coloured, ".glb", "colours of vertices and faces are not looked at"),
+        (coloured, ".ply", "colours of vertices and faces are not looked at"),
+        (lambda path: write(path, {"b": box((1.8, 4.2, 1.4))}), ".glb", "1.40 m (length, width"),
+        (lambda path: write(path, {"b": box((1.8, 4.2, 1.4))}), ".glb", "height), z up"),
+    ],
+)
+def test_what_is_odd_about_a_file_is_said(
+    make: Callable[[Path], Path],
+    suffix: str,
+    told: str,
+    tmp_path: Path,
+    said: pytest.LogCaptureFixture,
+) -> None:
+    read_mesh_design(make(tmp_path / f"mine{suffix}"))
+    assert told in said.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        (
+            "a.fbx",
+            b"Kaydara FBX Binary",
+            r"'\.fbx' is unknown; .*Blender exports any model as \.glb",
+        ),
+        ("a.usdz", b"PK", r"'\.usdz' is unknown; .*exports"),
+        ("a.glb", b"", "is empty: copy it anew"),
+        ("a.glb", b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer: git lfs"),
+        ("a.obj", b"<!DOCTYPE html>", "is a web page: download the file itself"),
+        (
+            "a.glb",
+            b'{"asset": {}}',
+            r"does not begin as a binary glTF; of text the suffix is \.gltf",
+        ),
+        (
+            "a.gltf",
+            b'{"buffers": [{"uri": "my%20car.bin"}]}',
+            "in 'my%20car.bin', which is not besi",
+        ),
+        ("a.gltf", b'{"buffers": 3}', "cannot be read as a mesh"),
+    ],
+)
+def test_files_that_are_no_meshes_say_what_to_do(
+    name: str, content: bytes, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=told) as caught:
+        read_mesh_design(tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,9 @@ def test_the_same_file_is_the_same_design_wherever_it_lies(tmp_path):
 def test_a_file_that_holds_no_mesh_is_named(tmp_path, suffix, content):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"broken.*(cannot be read as a mesh|has no faces)"):
+    with pytest.raises(
+        ValueError, match=r"broken.*(cannot be read as a mesh|has no faces|is empty)"
+    ):
         read_mesh_design(path)
 
 

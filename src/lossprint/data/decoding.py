@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from lossprint.files import placeholder
+
 # Pillow recognises these, but hands their pixels to programs that are not part of it.
 _WITHOUT_DECODER = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 HEIF = ".heic", ".heif"
@@ -160,7 +162,6 @@ def _turned(file: Image.Image, image: Image.Image) -> Image.Image:
 
 def _reason(error: Exception, path: Path) -> str:
     if isinstance(error, UnidentifiedImageError):
-        content = "in no format that is read" if path.stat().st_size else "empty"
-        return f"the file is {content}"
+        return f"it is {placeholder(path) or 'in no format that is read'}"
     text = " ".join(str(error).split())
     return text or type(error).__name__

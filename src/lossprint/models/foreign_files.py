@@ -5,9 +5,9 @@ import re
 import zipfile
 from pathlib import Path
 
+from lossprint.files import placeholder
+
 _BEGINNINGS = {
-    b"version https://git-lfs": "a Git LFS pointer: git lfs pull fetches what it stands for",
-    b"<": "a web page: download the file itself",
     b"\x89HDF": "an HDF5 file, as Keras writes them, not weights of PyTorch",
     b"GGUF": "a GGUF file, not weights of PyTorch",
     b"\x1f\x8b": "compressed: unpack it with gunzip",
@@ -20,8 +20,11 @@ _INDEX = ".index.json"
 
 def foreign_kind(path: Path) -> str | None:
     """What a file is that holds no weights of PyTorch, and what to do; None where it may."""
+    instead = placeholder(path)
+    if instead is not None:
+        return instead
     with path.open("rb") as file:
-        start = file.read(32).lstrip()
+        start = file.read(8)
     for beginning, kind in _BEGINNINGS.items():
         if start.startswith(beginning):
             return kind

@@ -3,28 +3,33 @@
 import hashlib
 import json
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import trimesh
 
+from lossprint.files import placeholder
 from lossprint.rendering.geometry import Car, Part
 
 # Formats that hold nothing but geometry and materials, and whether their up axis is y (glTF by its
 # specification, OBJ by custom) or z.
 _Y_IS_UP = {".glb": True, ".gltf": True, ".obj": True, ".ply": False, ".stl": False, ".off": False}
-# The up axis is told by the format where it has a specification; of the others, a model that is so
-# many times as high as it is along the other of y and z lies on its side.
+# A model that is so many times as high as it is along the other of y and z lies on its side; where
+# the format has a specification, only one that is so many times as high as it is long.
 _SPECIFIED = {".glb", ".gltf"}
 _TOO_HIGH = 1.4
 # A piece that is thinner than this share of its length, and so many times as large as the rest both
 # ways, is what the car stands on or in front of.
 _FLAT, _LARGER = 0.02, 1.3
+# Tiles of a ground lie no further inside of the car than this share of its height.
+_INSIDE = 0.05
 _GROUND = re.compile(r"ground|floor|plane|backdrop|road|studio", re.IGNORECASE)
 _COMPRESSED = {
     "KHR_draco_mesh_compression": "Draco",
@@ -35,6 +40,8 @@ _COMPRESSED = {
 # A model whose length is a car's is taken to be in metres; any other is scaled to the usual one.
 _CAR_LENGTHS = (3.0, 7.0)
 _USUAL_LENGTH = 4.6
+# Steps of coordinates beyond this share of the length are seen.
+_COARSE = 1e-4
 PAINT = "paint"
 
 log = logging.getLogger(__name__)
@@ -90,10 +97,9 @@ def load_car(design: MeshDesign) -> Car:
 
     The longer horizontal axis becomes x. In glTF and OBJ files +y is up and the nose is expected
     towards +z (or +x, if that axis is the longer one); in the others +z is up and the nose towards
-    +x (or +y). OBJ, PLY, STL and OFF have no such rule: a model of theirs that would be higher than
-    a car is has the other of y and z up. A model that is 3 to 7 units long keeps its size, any
-    other is scaled to 4.6 m. Flat pieces larger than all else, a ground or a backdrop, are left
-    out.
+    +x (or +y). A model that would be higher than a car is has the other of y and z up. A model
+    that is 3 to 7 units long keeps its size, any other is scaled to 4.6 m. Flat pieces larger than
+    all else, alone or together, a ground or a backdrop, are left out.
 
     A material whose name contains `paint` takes the colour of the paint; glass, tyre, chrome and
     the like are known by their names too, and every other keeps its base colour, as material
@@ -170,6 +176,8 @@ def _said(path: Path, taken: _Taken) -> str:
     ]
     if not any(taken.names):
         said.append("no materials: painted all over, glass and tyres too")
+        if any(piece.visual.kind in ("vertex", "face") for piece in taken.pieces):
+            said.append("colours of vertices and faces are not looked at")
     else:
         found: dict[str, set[str]] = defaultdict(set)
         for material, name in zip(taken.materials, taken.names, strict=True):
@@ -177,6 +185,12 @@ def _said(path: Path, taken: _Taken) -> str:
             found[kind].add(name or "without a name")
         said += [f"{kind}: {', '.join(sorted(found[kind]))}" for kind in sorted(found)]
         said += [f"no {kind} found" for kind in ("glass", "tyre") if kind not in found]
+    finest = float(np.spacing(np.abs(vertices).max().astype(np.float32)))
+    if finest > _COARSE * np.ptp(vertices, axis=0).max():
+        said.append(
+            f"coordinates up to {np.abs(vertices).max():.0f}, which float32 holds in steps of "
+            f"{finest:.2g}: move the model to the origin for a smooth surface"
+        )
     if taken.ground:
         said.append(f"left out as ground: {', '.join(taken.ground)}")
     return "; ".join([*said, "preview=true shows it"])
@@ -186,10 +200,14 @@ def _read(path: Path) -> list[trimesh.Trimesh]:
     suffix = path.suffix.lower()
     if suffix not in _Y_IS_UP:
         raise ValueError(
-            f"{path}: format '{path.suffix}' is unknown; mesh files are {', '.join(_Y_IS_UP)}"
+            f"{path}: format '{path.suffix}' is unknown; mesh files are {', '.join(_Y_IS_UP)}: "
+            "Blender exports any model as .glb"
         )
+    instead = placeholder(path)
+    if instead is not None:
+        raise ValueError(f"{path}: is {instead}")
     if suffix in _SPECIFIED:
-        _refuse_compressed(path)
+        _refuse_elsewhere(path)
     if suffix == ".obj":
         _refuse_missing_materials(path)
     try:
@@ -208,16 +226,29 @@ def _read(path: Path) -> list[trimesh.Trimesh]:
     return pieces
 
 
-def _refuse_compressed(path: Path) -> None:
-    """Compressed geometry is read as an empty scene, so it is told from the file's own words."""
+def _refuse_elsewhere(path: Path) -> None:
+    """Geometry that is compressed, or in a file that is not there, told from the file's words."""
     try:
         data = path.read_bytes()
         if path.suffix.lower() == ".glb":
+            if data[:4] != b"glTF":
+                raise ValueError("it does not begin as a binary glTF; of text the suffix is .gltf")
             data = data[20 : 20 + int.from_bytes(data[12:16], "little")]
         content = json.loads(data)
         needed = [*content.get("extensionsRequired", ()), *content.get("extensionsUsed", ())]
+        files = [buffer["uri"] for buffer in content.get("buffers", ()) if "uri" in buffer]
+        absent = [
+            uri
+            for uri in files
+            if not uri.startswith("data:") and not os.path.isfile(path.parent / unquote(uri))
+        ]
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"{path}: cannot be read as a mesh ({_line(error)})") from error
+    if absent:
+        raise ValueError(
+            f"{path}: its geometry is in {absent[0]!r}, which is not beside it: put the file "
+            "there, or export the model as .glb, which is one file"
+        )
     for extension in needed:
         if extension in _COMPRESSED:
             raise ValueError(
@@ -250,13 +281,43 @@ def _without_ground(pieces: list[trimesh.Trimesh]) -> tuple[list[trimesh.Trimesh
             kept = others
             sides = " x ".join(f"{side:.3g}" for side in np.ptp(piece.vertices, axis=0))
             ground.append(f"{_piece_name(piece)} ({sides})")
+    for axis in range(3):
+        tiles = _tiles(kept, axis)
+        kept = [piece for piece in kept if not any(piece is tile for tile in tiles)]
+        if tiles:
+            ground.append(f"{len(tiles)} tiles such as {_piece_name(tiles[0])}")
     return kept, ground
 
 
-def _is_ground(piece: trimesh.Trimesh, others: Sequence[trimesh.Trimesh]) -> bool:
+def _tiles(pieces: list[trimesh.Trimesh], axis: int) -> list[trimesh.Trimesh]:
+    """Flat pieces on one side of the others that together are larger than they."""
+    flat = [piece for piece in pieces if _thin_axis(piece) == axis]
+    others = [piece for piece in pieces if _thin_axis(piece) != axis]
+    if not flat or not others:
+        return []
+    rest = np.concatenate([piece.vertices for piece in others])
+    low, high = rest.min(axis=0), rest.max(axis=0)
+    slack = _INSIDE * (high - low)[axis]
+    wide = [other for other in range(3) if other != axis]
+    below = [each for each in flat if each.vertices[:, axis].max() <= low[axis] + slack]
+    above = [each for each in flat if each.vertices[:, axis].min() >= high[axis] - slack]
+    for tiles in filter(None, (below, above)):
+        sides = np.ptp(np.concatenate([piece.vertices for piece in tiles]), axis=0)
+        if all(sides[i] > _LARGER * (high - low)[i] for i in wide):
+            return tiles
+    return []
+
+
+def _thin_axis(piece: trimesh.Trimesh) -> int | None:
+    """The axis that a piece is flat along; None for one that is not flat."""
     sides = np.ptp(piece.vertices, axis=0)
     thin = int(np.argmin(sides))
-    if sides[thin] > _FLAT * sides.max():
+    return thin if sides[thin] <= _FLAT * sides.max() else None
+
+
+def _is_ground(piece: trimesh.Trimesh, others: Sequence[trimesh.Trimesh]) -> bool:
+    sides, thin = np.ptp(piece.vertices, axis=0), _thin_axis(piece)
+    if thin is None:
         return False
     rest = np.ptp(np.concatenate([each.vertices for each in others]), axis=0)
     wide = [axis for axis in range(3) if axis != thin]
@@ -273,9 +334,9 @@ def _piece_name(piece: trimesh.Trimesh) -> str:
 def _y_is_up(vertices: np.ndarray, path: Path) -> bool:
     suffix = path.suffix.lower()
     usual = _Y_IS_UP[suffix]
-    if suffix in _SPECIFIED:
-        return usual
     sides = np.ptp(vertices, axis=0)
+    if suffix in _SPECIFIED:
+        return bool(sides[1] <= _TOO_HIGH * max(sides[0], sides[2]))
     height, other = (sides[1], sides[2]) if usual else (sides[2], sides[1])
     return not usual if height > _TOO_HIGH * other and other > 0 else usual
 
