@@ -81,6 +81,12 @@ def test_features_depend_on_every_image_alone(name: str) -> None:
         torch.testing.assert_close(backbone(images(96, count=3)[1:2]), batch[1:2])
 
 
+def test_torchvision_may_be_named() -> None:
+    plain = build_backbone("squeezenet1_1", pretrained=False)
+    named = build_backbone("torchvision:squeezenet1_1", pretrained=False)
+    assert named.state_dict().keys() == plain.state_dict().keys()
+
+
 def test_unknown_names_are_answered_with_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown backbone 'resnet19'\. Did you mean resnet18"):
         build_backbone("resnet19", pretrained=False)

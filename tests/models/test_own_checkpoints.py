@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lossprint.models.archives import read_archive
-from lossprint.models.checkpoints import load_checkpoint
+from lossprint.models.checkpoints import check_embeds, load_checkpoint
 from lossprint.models.key_maps import by_order, read_key_map, rename_keys
 from lossprint.models.native import Resized, native_input, native_network, plain_network
 
@@ -100,6 +100,46 @@ def test_whole_numbers_are_no_weights(tmp_path: Path) -> None:
     save_file(quantized, tmp_path / "a.safetensors")
     with pytest.raises(ValueError, match=r"3\.weight holds whole numbers, torch\.int8, as quant"):
         load_checkpoint(network(), tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize(
+    "value", [torch.full((5, 16), torch.nan), torch.full((5, 16), torch.inf), "meta"]
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weights_without_values_are_refused(
+    value: Tensor | str, prefix: str, tmp_path: Path
+) -> None:
+    empty = torch.empty(5, 16, device="meta") if isinstance(value, str) else value
+    torch.save(state(prefix) | {f"{prefix}3.weight": empty}, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"1 tensors without values .* diverged: 3\.weight"):
+        load_checkpoint(network(), tmp_path / "a.pth")
+
+
+class Gives(nn.Module):
+    """A network that gives something of its images."""
+
+    def __init__(self, give: Callable[[Tensor], object], channels: int = 3) -> None:
+        super().__init__()
+        self.convolution, self.give = nn.Conv2d(channels, 4, 3), give
+
+    def forward(self, images: Tensor) -> object:
+        return self.give(self.convolution(images))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        (Gives(lambda maps: (maps.mean((2, 3)), maps)), r"into tuple, .* one tensor, pooled$"),
+        (Gives(lambda maps: maps), r"into \(2, 4, 30, 30\), not into embeddings .* pooled$"),
+        (Gives(lambda maps: {"pooled": maps}), "into dict, .* one tensor, pooled$"),
+        (Gives(lambda maps: maps.mean()), r"into \(\), not into embeddings"),
+        (Gives(lambda maps: maps.mean((2, 3)) * torch.nan), "embeddings that are not finite"),
+        (Gives(lambda maps: maps.mean((2, 3)), 1), r"1 channels.*it is given \(2, 3, 32, 32\)"),
+    ],
+)
+def test_networks_that_give_no_embeddings_say_what_they_give(model: nn.Module, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        check_embeds(model, 32)
 
 
 @pytest.mark.parametrize("stem", ["model", "pytorch_model", "diffusion.ema-best"])

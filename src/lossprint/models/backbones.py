@@ -26,7 +26,7 @@ WeightsFrom = Literal["package", "timm"]
 
 _Loaded = TypeVar("_Loaded")
 
-_TIMM = "timm:"
+TIMM, TORCHVISION = "timm:", "torchvision:"
 # These two have auxiliary classifiers, which metric learning has no use for.
 _WITH_AUXILIARY_HEADS = {
     "googlenet": {"aux_logits": False, "init_weights": True},
@@ -68,8 +68,8 @@ def build_backbone(
 
     Args:
         name: `efficientnet_lite0`, `bn_inception`, a torchvision classifier (`resnet18`,
-            `vit_b_16`, …), or `timm:<model>`, optionally with timm's tag of the weights
-            (`timm:vit_small_patch14_dinov2.lvd142m`).
+            `vit_b_16`, …, with or without `torchvision:`), or `timm:<model>`, optionally with
+            timm's tag of the weights (`timm:vit_small_patch14_dinov2.lvd142m`).
         pretrained: start from ImageNet weights (timm: from the named weights), downloaded once.
         weights: start from this state dict instead (safetensors or a plain torch archive), of the
             classifier or of the backbone alone; `pretrained` is then not looked at.
@@ -86,10 +86,11 @@ def build_backbone(
             downloaded; the message says which file to put where.
     """
     download = pretrained and weights is None
+    name = name.removeprefix(TORCHVISION)
     if weights_from is not None:
         _check_weights_from(name, weights_from)
-    if name.startswith(_TIMM):
-        backbone = _from_timm(name.removeprefix(_TIMM), download=download)
+    if name.startswith(TIMM):
+        backbone = _from_timm(name.removeprefix(TIMM), download=download)
         head: tuple[str, ...] = tuple(_timm_classifiers(backbone.network))
     elif name == "bn_inception":
         backbone = _bn_inception(download=download)
@@ -220,7 +221,7 @@ class _AnySizeVisionTransformer(nn.Module):
 def _from_timm(name: str, *, download: bool) -> Backbone:
     known = name.removeprefix("timm/")
     if not timm.is_model(known.partition(".")[0]):
-        raise ValueError(_unknown(known, timm.list_models(), prefix=_TIMM))
+        raise ValueError(_unknown(known, timm.list_models(), prefix=TIMM))
     tag = known.partition(".")[2]
     if tag and not timm.models.is_model_pretrained(known):
         tags = timm.list_pretrained(f"{known.partition('.')[0]}.*")
@@ -239,7 +240,7 @@ def _from_timm(name: str, *, download: bool) -> Backbone:
         if config is None or not config.has_weights:
             raise ValueError(f"timm has no pretrained weights for {known!r}: pretrained=false")
         url = f"https://huggingface.co/{config.hf_hub_id}" if config.hf_hub_id else str(config.url)
-        network = _downloaded(f"{_TIMM}{known}", create, url=url)
+        network = _downloaded(f"{TIMM}{known}", create, url=url)
     else:
         network = create()
     # `num_features` is not what every architecture gives after pooling; this attribute is.

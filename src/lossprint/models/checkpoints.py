@@ -61,17 +61,23 @@ def check_weights(model: nn.Module, state: Mapping[str, Tensor], *, source: Path
         for key, value in own.items()
         if key in state and value.is_floating_point() and not state[key].is_floating_point()
     ]
+    unusable = [key for key in own if key in state and not _is_finite(state[key])]
     problems = [
         f"{len(keys)} {kind}: {_first(keys)}"
         for kind, keys in (
             ("missing keys", missing),
             ("unexpected keys", unexpected),
             ("wrong tensors", misshapen),
+            ("tensors without values or with infinite ones, of a training that diverged", unusable),
         )
         if keys
     ]
     if problems:
         raise ValueError(f"{source} does not fit {type(model).__name__}: " + "; ".join(problems))
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return not tensor.is_meta and bool(torch.isfinite(tensor).all())
 
 
 def load_checkpoint(
@@ -141,6 +147,11 @@ def check_embeds(model: nn.Module, image_size: int, embedding_size: int | None =
         raise ValueError(
             f"{type(model).__name__} turns 2 images into {shape}, not into embeddings (2, D): have "
             "models.model.network name a class whose forward returns one tensor, pooled"
+        )
+    if not torch.isfinite(output).all():
+        raise ValueError(
+            f"{type(model).__name__} gives embeddings that are not finite, of black images of "
+            f"{image_size} px"
         )
     if embedding_size is not None and output.shape[1] != embedding_size:
         raise ValueError(

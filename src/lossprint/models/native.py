@@ -9,9 +9,8 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from lossprint.models.backbones import Backbone, build_backbone
+from lossprint.models.backbones import TIMM, TORCHVISION, Backbone, build_backbone
 
-TIMM, TORCHVISION = "timm:", "torchvision:"
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _CAFFE = {"mean": (104.0, 117.0, 128.0), "std": (1.0, 1.0, 1.0), "channels": "bgr", "scale": 1.0}
 _MODES = ("bicubic", "bilinear", "nearest")
@@ -38,7 +37,7 @@ def native_input(name: str) -> NativeInput:
     timm's is that of the named tag, torchvision's that of its `DEFAULT` weights.
 
     Args:
-        name: see `build_backbone`; torchvision's may begin with `torchvision:`.
+        name: see `build_backbone`.
     """
     name = name.removeprefix(TORCHVISION)
     if name == "bn_inception":
@@ -95,13 +94,13 @@ def native_network(name: str, *, pretrained: bool = False) -> Resized:
     """A backbone of pooled features that sees images at the size it was trained at.
 
     Args:
-        name, pretrained: see `build_backbone`; torchvision's may begin with `torchvision:`.
+        name, pretrained: see `build_backbone`.
 
     Raises:
         ValueError, FileNotFoundError: see `build_backbone`.
     """
     seen = native_input(name)
-    backbone = build_backbone(name.removeprefix(TORCHVISION), pretrained=pretrained)
+    backbone = build_backbone(name, pretrained=pretrained)
     return Resized(backbone, seen.size, seen.interpolation)
 
 
