@@ -222,7 +222,7 @@ def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
         (["fold=4"], r"fold=4 must be a whole number from 0 to 3"),
         (["optimizer.lr=-1"], r"optimizer\.lr=-1"),
         (["model.name=resnet19"], "resnet19"),
-        (["sampler.classes_per_batch=10"], "only 9 training classes"),
+        (["sampler.classes_per_batch=10"], "but the fold trains on 9 classes"),
         (["sampler.samples_per_class=1"], "at least 2 samples"),
         (["hyperparameters=published", "loss=circle"], "'circle' has no published"),
         (["logger.name=board"], "logger='board' is unknown"),

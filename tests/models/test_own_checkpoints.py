@@ -208,6 +208,9 @@ def test_a_folder_names_the_files_in_it(tmp_path: Path) -> None:
         FileNotFoundError, match=r"is a folder; .* config\.json, model\.safetensors"
     ):
         read_archive(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"is a folder; .* though it has none$"):
+        read_archive(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

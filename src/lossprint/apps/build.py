@@ -351,10 +351,11 @@ def split(config: Mapping[str, Any], images: Partition) -> Split:
     """The images of one fold, from the sections `fold` and `folds`; no file is opened.
 
     Raises:
-        ValueError: a part has nothing to learn from or to retrieve.
+        ValueError: a part has nothing to learn from or to retrieve, or fewer classes than a batch.
     """
     parts = Split.of_fold(images, config["fold"], config["folds"])
     check_retrievable(parts)
+    check_enough_classes(len(parts.train[1].unique()), config["sampler"]["classes_per_batch"])
     return parts
 
 

@@ -58,10 +58,9 @@ def missing_file(path: Path) -> FileNotFoundError:
     """The error for weights that are no file; of a folder it names what lies there."""
     if not path.is_dir():
         return FileNotFoundError(f"no weights file at {path}")
-    inside = sorted(file.name for file in path.iterdir() if file.is_file())
-    return FileNotFoundError(
-        f"{path} is a folder; name the file of weights in it, one of {', '.join(inside) or 'none'}"
-    )
+    inside = ", ".join(sorted(file.name for file in path.iterdir() if file.is_file()))
+    what = f"one of {inside}" if inside else "though it has none"
+    return FileNotFoundError(f"{path} is a folder; name the file of weights in it, {what}")
 
 
 def shards(path: Path) -> list[Path]:
