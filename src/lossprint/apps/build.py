@@ -20,6 +20,7 @@ from lossprint.apps.hyperparameters import NAMES, check_search, found_hyperparam
 from lossprint.apps.settings import TrainingSettings, resolved
 from lossprint.apps.trust import foreign_code
 from lossprint.data.dataset import FileImages, ImageSource
+from lossprint.data.decoding import Interpolation
 from lossprint.data.index import Partition, fold_classes
 from lossprint.data.probe import ProbeSet, read_probe_set
 from lossprint.data.sampler import ClassBalancedBatches
@@ -63,7 +64,8 @@ from lossprint.training.processes import (
     strategy_for,
 )
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+Result = TypeVar("Result")
 NATIVE = "lossprint.models.native.native_network"
 
 
@@ -263,11 +265,11 @@ def preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     return Preprocessing(**config["model"]["preprocessing"])
 
 
-def _data_may_lie_elsewhere(function: Callable[P, T]) -> Callable[P, T]:
+def _data_may_lie_elsewhere(function: Callable[P, Result]) -> Callable[P, Result]:
     """Where a function of a configuration may not write to `data_root`, say what to set."""
 
     @functools.wraps(function)
-    def told(*arguments: P.args, **named: P.kwargs) -> T:
+    def told(*arguments: P.args, **named: P.kwargs) -> Result:
         try:
             return function(*arguments, **named)
         except OSError as error:
@@ -365,7 +367,7 @@ def datamodule(config: Mapping[str, Any], images: Partition, parts: Split) -> Im
     data = config["data"]
     sampler = ClassBalancedBatches(parts.train[1], **config["sampler"], seed=config["seed"])
     source: ImageSource
-    filter_ = config["model"].get("interpolation") or "bilinear"
+    filter_: Interpolation = config["model"].get("interpolation") or "bilinear"
     if data["store"]:
         try:
             source = open_store(_decoded(config), images.all_images, data["short_side"], filter_)

@@ -176,7 +176,7 @@ def _said(path: Path, taken: _Taken) -> str:
     ]
     if not any(taken.names):
         said.append("no materials: painted all over, glass and tyres too")
-        if any(piece.visual.kind in ("vertex", "face") for piece in taken.pieces):
+        if any(getattr(piece.visual, "kind", None) in ("vertex", "face") for piece in taken.pieces):
             said.append("colours of vertices and faces are not looked at")
     else:
         found: dict[str, set[str]] = defaultdict(set)

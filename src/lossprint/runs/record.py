@@ -255,9 +255,10 @@ def _check_content(record: RunRecord) -> None:
     for name, kinds in (("metrics", int | float), ("durations", int | float), ("versions", str)):
         for key, value in getattr(record, name).items():
             wide = isinstance(value, int) and value.bit_length() > WIDEST
+            endless = isinstance(value, float) and not math.isfinite(value)
             if not isinstance(key, str) or not isinstance(value, kinds) or type(value) is bool:
                 raise ValueError(f"{name} hold {key!r}: {value!r}")
-            if wide or (name == "durations" and not math.isfinite(value)):
+            if wide or (name == "durations" and endless):
                 raise ValueError(f"{name} hold {key!r}: {value!r}, which is no finite number")
 
 
