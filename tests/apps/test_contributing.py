@@ -92,4 +92,4 @@ def test_two_files_and_one_line_are_a_piece_of_evidence(planted, tmp_path, monke
     assert "Mean L2 norm" in page
     assert tracker.tables["analysis/embedding_length"]["run"].tolist() == table["run"].tolist()
     printed = console.export_text()
-    assert "length" in printed[printed.index("┏") : printed.index("┡")]  # heads a column
+    assert "length" in printed[printed.index("Losses") : printed.index("───")]  # heads a column

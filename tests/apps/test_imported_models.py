@@ -96,6 +96,7 @@ def test_the_study_is_repeated_on_its_fourteen_losses(small_world, tmp_path):
         # Which other tests look at.
         *("study.ladder_images=0", "study.neighbor_maps=0", "study.stage_images=0"),
         *("study.explainers=[]", "study.faithfulness_images=0"),
+        *("study.maps.images=8", "study.maps.samples=2"),
     ]
     report, text = run(tmp_path, *words)
     tables = report.page.parent / "tables"

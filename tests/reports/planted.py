@@ -108,6 +108,7 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         "property_families": property_families(p_holm=0.5),
         "shares": shares,
         "shares_by_loss": _by_loss(shares, ["region", "area"], images=True),
+        "interventions": interventions,
         "interventions_by_loss": _by_loss(interventions, ["property", "reference"], images=True),
         "contrasts": pd.DataFrame([contrast(losses=len(trained))]),
         "odd_losses": odd_losses(arcface=0.02),
