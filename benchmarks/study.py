@@ -46,7 +46,7 @@ def filled(text: str, folder: Path) -> str:
 
     A number is cited by a comment after it: the table's file below `folder`, the one row that has
     these values, the column, and how it is written (percent without the sign):
-    `0.96<!--=report/tables/contrasts.csv|measure=correlation,contrast=loss|rho|.2f-->`.
+    `0.96<!--=report/tables/contrasts.csv|measure=correlation&contrast=loss|rho|.2f-->`.
 
     Raises:
         FileNotFoundError: there is no such table.
@@ -56,7 +56,7 @@ def filled(text: str, folder: Path) -> str:
     def number(cited: re.Match[str]) -> str:
         table = pd.read_csv(folder / cited["table"])
         rows = table
-        for condition in filter(None, cited["rows"].split(",")):
+        for condition in filter(None, cited["rows"].split("&")):
             column, _, value = condition.partition("=")
             if column not in table:
                 raise ValueError(f"{cited['table']} has no column {column!r}")

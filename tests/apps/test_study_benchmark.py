@@ -105,7 +105,7 @@ def test_cited_numbers_are_their_tables(study, tmp_path):
         tmp_path / "t.csv", index=False
     )
     text = "ρ = 0<!--=t.csv|measure=r|rho|.2f--> (7<!--=t.csv|measure=cka|rho|.0%--> %), "
-    text += "0<!--=t.csv|measure=r,n=1234|n|,d--> of 3.14 images"
+    text += "0<!--=t.csv|measure=r&n=1234|n|,d--> of 3.14 images"
     full = study.filled(text, tmp_path)
     assert re.sub("<!--.*?-->", "", full) == "ρ = 0.96 (25 %), 1,234 of 3.14 images"
     assert study.filled(full, tmp_path) == full
@@ -124,3 +124,12 @@ def test_what_is_cited_wrongly_is_named(study, tmp_path, citation, message):
     pd.DataFrame({"measure": ["r", "cka"], "rho": [0.9, 0.2]}).to_csv(tmp_path / "t.csv")
     with pytest.raises(ValueError, match=message):
         study.filled(f"0<!--={citation}-->", tmp_path)
+
+
+def test_every_number_of_the_page_is_that_of_its_table(study):
+    page = ROOT / "docs" / "study" / "index.md"
+    text = page.read_text(encoding="utf-8")
+    assert len(study.CITED.findall(text)) > 20
+    assert study.filled(text, page.parent) == text
+    prose = re.sub("`[^`]*`", "", study.CITED.sub("", text))
+    assert re.findall(r"\d\.\d+", prose) == []  # none stands without its table
