@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -234,6 +234,7 @@ def mesh_file(kind: str) -> bytes:
 
 @FUZZED
 @given(st.sampled_from(["glb", "obj", "stl", "ply", "off"]), DAMAGE)
+@example(kind="obj", how=(0.125, b"\n", False, 1.0))  # a line broken: vertices of two numbers
 def test_meshes(folder: Path, kind: str, how: tuple) -> None:
     path = folder / f"mine.{kind}"
     path.write_bytes(damaged(mesh_file(kind), how))

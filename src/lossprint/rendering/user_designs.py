@@ -219,6 +219,8 @@ def _read(path: Path) -> list[trimesh.Trimesh]:
     if not pieces:
         raise ValueError(f"{path}: has no faces, so it is no mesh of a car")
     for piece in pieces:
+        if piece.vertices.shape[1:] != (3,):
+            raise ValueError(f"{path}: has vertices that are not three coordinates each")
         if piece.faces.min() < 0 or piece.faces.max() >= len(piece.vertices):
             raise ValueError(f"{path}: has faces of vertices that are not there; export it anew")
         if not np.isfinite(piece.vertices).all():
