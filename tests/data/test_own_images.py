@@ -574,8 +574,31 @@ def test_too_few_classes_for_the_folds_name_what_to_type(classes: int) -> None:
 # Identity is content
 
 
+def overwritten(file: Path) -> None:
+    Image.new("RGB", (4, 4), (250, 250, 250)).save(file)
+
+
+def renamed_over(file: Path) -> None:
+    """As editors and rsync save: another file takes the name."""
+    beside = file.with_name("beside.tmp")
+    Image.new("RGB", (4, 4), (250, 250, 250)).save(beside, "BMP")
+    beside.replace(file)
+
+
+def swapped(file: Path) -> None:
+    """With the file of another class, which leaves all names and sizes what they were."""
+    other, beside = file.parents[1] / "birch" / "0.bmp", file.with_name("beside.tmp")
+    Image.new("RGB", (4, 4), (250, 250, 250)).save(other)
+    file.rename(beside)
+    other.rename(file)
+    beside.rename(other)
+
+
 @pytest.mark.parametrize("keep_time", [True, False])
-def test_pixels_changed_in_place_are_read_anew(keep_time: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [overwritten, renamed_over, swapped])
+def test_pixels_changed_in_place_are_read_anew(
+    change: Callable[[Path], None], keep_time: bool, tmp_path: Path
+) -> None:
     for name in CLASSES:
         (tmp_path / name).mkdir()
         for copy in range(2):
@@ -586,7 +609,7 @@ def test_pixels_changed_in_place_are_read_anew(keep_time: bool, tmp_path: Path) 
     before = file.stat()
     images = ImageFolder(tmp_path, cache=cache)().all_images
     assert open_store(cache, images, None).image(0).unique().tolist() == [40]
-    Image.new("RGB", (4, 4), (250, 250, 250)).save(file)
+    change(file)
     if keep_time:
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert file.stat().st_size == before.st_size
