@@ -87,8 +87,8 @@ class Taken(Tracker):
     def log_table(self, key, table):
         self.tables[key] = table
 
-    def log_embeddings(self, *points):
-        self.points.append(points)
+    def log_embeddings(self, key, points):
+        self.points.append((key, *points))
 
 
 def test_the_projector_gets_each_image_with_its_properties_and_what_only_the_page_reads_stays_out(

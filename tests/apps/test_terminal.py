@@ -3,10 +3,19 @@
 import pandas as pd
 from rich.console import Console
 
-from lossprint.apps.terminal import _losses
+from lossprint.apps.terminal import losses_table
 from lossprint.reports.section import Column
 
-HEADINGS = ["runs", "ρ maps", "ρ emb.", "maps, others", "maps, itself", "on car", "rank", "MAP@R"]
+HEADINGS = [
+    "runs",
+    "ρ maps",
+    "ρ embeddings",
+    "maps, others",
+    "maps, itself",
+    "on car",
+    "rank",
+    "MAP@R",
+]
 NAMES = {
     "contrastive": "ranking",
     "generalized_lifted_structure": "ranking",
@@ -23,7 +32,7 @@ def test_no_name_and_no_number_is_cut_short():
     )
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(_losses([Column(name, {}, name) for name in HEADINGS], overview))
+        console.print(losses_table([Column(name, {}, name) for name in HEADINGS], overview))
     text = captured.get()
     assert "…" not in text
     lines = [line.split() for line in text.splitlines()]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from lossprint.runs import loggers
 from lossprint.runs.loggers import check_logger, open_tracker
-from lossprint.runs.tracker import TrackedRun
+from lossprint.runs.tracker import Points, TrackedRun
 
 LOGGER = {"name": "tensorboard"}
 
@@ -49,7 +49,7 @@ def test_points_lie_where_the_projector_looks_for_them(tmp_path: Path) -> None:
     about = pd.DataFrame({"loss": ["triplet", "margin"], "frame": [7, 8]})
     pictures = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     with open_tracker(LOGGER, run) as tracker:
-        tracker.log_embeddings("analysis/embeddings", vectors, about, pictures)
+        tracker.log_embeddings("analysis/embeddings", Points(vectors, about, pictures))
     folder = tmp_path / "tensorboard"
     (points,) = folder.glob("**/tensors.tsv")
     assert (

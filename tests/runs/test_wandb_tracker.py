@@ -26,7 +26,7 @@ from lossprint.runs.loggers import (
 )
 from lossprint.runs.offline import offline_hints, offline_runs
 from lossprint.runs.record import RunRecord, load_record, run_folder
-from lossprint.runs.tracker import TrackedRun, Tracker
+from lossprint.runs.tracker import Points, TrackedRun, Tracker
 from lossprint.runs.wandb_tracker import (
     add_to_summary,
     choose_mode,
@@ -478,12 +478,12 @@ def test_analysis_runs_are_of_their_own_type(
     pictures = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     with open_tracker(LOGGER, run) as tracker:
         tracker.log_table("retrieval", pd.DataFrame({"loss": ["triplet"]}, index=[7]))
-        tracker.log_embeddings(
-            "embeddings",
+        points = Points(
             pd.DataFrame({"d1": [0, 1, 2], "d2": [3.0, 4.0, 5.0]}),
             pd.DataFrame({"loss": "triplet", "frame": [7, 8, 7]}),
             [pictures[0], pictures[1], pictures[0]],
         )
+        tracker.log_embeddings("embeddings", points)
     found = read_back(tmp_path / "analysis")
     (kept,) = (tmp_path / "analysis" / "wandb").glob("offline-run-*")
     look, upload = f"W&B, look wandb leet {kept.parent}", f"W&B, upload wandb sync {kept}"

@@ -29,22 +29,20 @@ def next_command(
         A command for a shell; None where nothing is lacking, or all that was trained is collapsed:
         more of it would be, too.
     """
-    trained = [run for run in runs if run.family != "control"]
-    kept = [
-        (run.loss, name)
-        for run, name in zip(runs, names, strict=True)
-        if run.family != "control" and not run.collapsed
-    ]
+    trained = [pair for pair in zip(runs, names, strict=True) if pair[0].family != "control"]
+    kept = [(run.loss, name) for run, name in trained if not run.collapsed]
     if trained and not kept:
         return None
     losses = list(dict.fromkeys(loss for loss, _ in kept))
-    seeds = sorted({run.seed for run in runs})
-    variants = len({name for _, name in kept})
-    if variants < 2:
+    compared = len(set(kept))
+    alone = compared < 2
+    if alone:
         losses += [loss for loss in COMPANIONS if loss not in losses]
         losses = losses[:LOSSES_COMPARED]
-    needed = seeds_needed(variants if variants > 1 else len(losses), LEVEL / QUESTIONS)
-    if variants > 1 and len(seeds) >= needed:
+        compared = len(losses)
+    seeds = sorted({run.seed for run in runs})
+    needed = seeds_needed(compared, LEVEL / QUESTIONS)
+    if not alone and len(seeds) >= needed:
         return None
     first = seeds[0] if seeds else 0
     more = [seed for seed in range(first, first + 2 * needed) if seed not in seeds]

@@ -14,7 +14,7 @@ from lossprint.reports.report import Report
 from lossprint.reports.section import Section
 from lossprint.reports.sections.explorer import IMAGES
 from lossprint.reports.style import loss_colors
-from lossprint.runs.tracker import Tracker
+from lossprint.runs.tracker import Points, Tracker
 from lossprint.runs.workspace import Compared, send_workspace, write_workspace
 from lossprint.studies.networks import Network
 
@@ -52,19 +52,19 @@ def track_report(
 
 def _track_embeddings(tracker: Tracker, evidence: Evidence) -> None:
     """The probe images as each loss embeds them, with thumbnails and properties."""
-    points, images = evidence["embeddings"], evidence["probe_images"]
-    if points.empty or images.empty or IMAGES not in evidence.arrays:
+    found, images = evidence["embeddings"], evidence["probe_images"]
+    if found.empty or images.empty or IMAGES not in evidence.arrays:
         return
     thumbnails = dict(
         zip(images["frame"], map(Image.fromarray, evidence.arrays[IMAGES]), strict=True)
     )
     known = ["loss", "family", "frame"]
-    tracker.log_embeddings(
-        "analysis/embeddings",
-        points.drop(columns=known),
-        points[known].merge(images, on="frame", how="left"),
-        [thumbnails[frame] for frame in points["frame"]],
+    points = Points(
+        found.drop(columns=known),
+        found[known].merge(images, on="frame", how="left"),
+        [thumbnails[frame] for frame in found["frame"]],
     )
+    tracker.log_embeddings("analysis/embeddings", points)
 
 
 def compared(

@@ -37,7 +37,7 @@ def progress_bar(console: Console) -> Iterator[OnProgress]:
 def show_report(report: Report, evidence: Evidence, console: Console) -> None:
     """The losses, the three leading findings, and where everything lies."""
     shown = [column for column in report.columns if column.terminal is not None]
-    console.print(_losses(shown, loss_overview(evidence, shown)))
+    console.print(losses_table(shown, loss_overview(evidence, shown)))
     console.print(f"[bold]{escape(report.answer)}[/]", highlight=False)
     for finding in report.findings[:3]:
         console.print(f"  • {escape(finding.text)}", highlight=False)
@@ -49,8 +49,13 @@ def show_report(report: Report, evidence: Evidence, console: Console) -> None:
         console.print(f"{name:9} {path}", soft_wrap=True, markup=False)
 
 
-def _losses(shown: Sequence[Column], overview: pd.DataFrame) -> Table:
-    """The list of losses, in a terminal of 80 columns too: a family is a block under its name."""
+def losses_table(shown: Sequence[Column], overview: pd.DataFrame) -> Table:
+    """The list of losses, in a terminal of 80 columns too: a family is a block under its name.
+
+    Args:
+        shown: the columns after the name of the loss.
+        overview: see `lossprint.reports.overview.loss_overview`.
+    """
     table = Table(box=SIMPLE_HEAD, padding=0, title="Losses", title_justify="left")
     table.add_column("")
     for column in shown:

@@ -1,6 +1,6 @@
 """TensorBoard: curves, pictures and tables as event files in the run's folder."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from lossprint.runs.tracker import TrackedRun, Tracker
+from lossprint.runs.tracker import Points, TrackedRun, Tracker
 
 FOLDER = "tensorboard"
 
@@ -38,18 +38,12 @@ class TensorBoardTracker(Tracker):
         text = "\n".join("| " + " | ".join(map(str, row)) + " |" for row in rows)
         self.writer.add_text(key, text, self._epoch)
 
-    def log_embeddings(
-        self,
-        key: str,
-        vectors: pd.DataFrame,
-        about: pd.DataFrame,
-        pictures: Sequence[Image.Image],
-    ) -> None:
-        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
+    def log_embeddings(self, key: str, points: Points) -> None:
+        pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in points.pictures])
         self.writer.add_embedding(
-            vectors.to_numpy(np.float32),
-            metadata=about.astype(str).to_numpy().tolist(),
-            metadata_header=[str(column) for column in about.columns],
+            points.vectors.to_numpy(np.float32),
+            metadata=points.about.astype(str).to_numpy().tolist(),
+            metadata_header=[str(column) for column in points.about.columns],
             label_img=torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255,
             tag=key,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from PIL import Image
@@ -12,6 +12,14 @@ from lossprint.runs.record import RunRecord
 
 ARTIFACT_TYPE = "run"
 """Of the artifact that holds what an analysis needs of a training run."""
+
+
+class Points(NamedTuple):
+    """Embeddings for a projector: floats [N, D], what is known of each, and its picture."""
+
+    vectors: pd.DataFrame
+    about: pd.DataFrame
+    pictures: Sequence[Image.Image]
 
 
 class Tracker:
@@ -32,14 +40,8 @@ class Tracker:
     def log_table(self, key: str, table: pd.DataFrame) -> None:
         """Take a table."""
 
-    def log_embeddings(
-        self,
-        key: str,
-        vectors: pd.DataFrame,
-        about: pd.DataFrame,
-        pictures: Sequence[Image.Image],
-    ) -> None:
-        """Take points for a projector: floats [N, D], what is known of each, and its picture."""
+    def log_embeddings(self, key: str, points: Points) -> None:
+        """Take points for a projector."""
 
     def log_files(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
         """Take files by their names in an artifact.

@@ -17,7 +17,7 @@ from rich import get_console
 from lossprint.runs.offline import offline_hints
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
 from lossprint.runs.registry import find_runs
-from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
+from lossprint.runs.tracker import ARTIFACT_TYPE, Points, TrackedRun, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -100,13 +100,8 @@ class WandbTracker(Tracker):
             columns = table.reset_index(drop=True)
             self.run.log({key: wandb.Table(dataframe=columns)}, commit=False)
 
-    def log_embeddings(
-        self,
-        key: str,
-        vectors: pd.DataFrame,
-        about: pd.DataFrame,
-        pictures: Sequence[Image.Image],
-    ) -> None:
+    def log_embeddings(self, key: str, points: Points) -> None:
+        vectors, about, pictures = points
         with self.going_on():
             shown = {id(x): wandb.Image(x, file_type="jpg") for x in pictures}  # each once
             rows = zip(about.to_numpy().tolist(), vectors.to_numpy(float).tolist(), strict=True)

@@ -130,7 +130,8 @@ def _respelled(root: Path, files: list[str]) -> tuple[list[str], list[str]]:
     Letters may have another case or Unicode form there, and the suffix may be left out, where but
     one image can be meant; what is not found stays as it is.
     """
-    if all(os.path.exists(root / file) for file in files):
+    absent = {file for file in files if not os.path.exists(root / file)}
+    if not absent:
         return files, []
     there: dict[str, list[str]] = {}
     for path in files_below(root).images:
@@ -139,7 +140,7 @@ def _respelled(root: Path, files: list[str]) -> tuple[list[str], list[str]]:
             there.setdefault(composed(spelled).casefold(), []).append(name)
     found = []
     for file in files:
-        meant = [] if os.path.exists(root / file) else there.get(composed(file).casefold(), [])
+        meant = there.get(composed(file).casefold(), []) if file in absent else []
         found.append(meant[0] if len(meant) == 1 else file)
     other = [pair for pair in zip(files, found, strict=True) if pair[0] != pair[1]]
     if not other:

@@ -239,8 +239,7 @@ def columns(evidence: Evidence) -> Iterable[Column]:
         known = odd[odd["measure"] == measure].dropna(subset=["rho"]) if not odd.empty else odd
         if not known.empty:
             values = dict(zip(known["loss"], known["rho"].astype(float), strict=True))
-            short = noun.replace("embeddings", "emb.")
-            yield Column(f"ρ with the others, {noun}", values, f"ρ {short}")
+            yield Column(f"ρ with the others, {noun}", values, f"ρ {noun}")
 
 
 def metrics(evidence: Evidence) -> dict[str, float]:
