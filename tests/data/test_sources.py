@@ -1,7 +1,9 @@
 """Every layout on disk gives the right files, labels and class-disjoint split."""
 
 import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,23 @@ def test_cub_counts_are_verified(tmp_path: Path) -> None:
 def test_cub_missing_says_which_files_go_where(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no CUB-200-2011 under .*images\.txt"):
         CUB200(tmp_path, download=False)()
+
+
+def test_of_two_that_download_one_archive_the_second_waits_and_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def slow(url: str, folder: Path, **_: str) -> None:
+        asked.append(url)
+        time.sleep(0.3)
+        miniatures.cub(folder, SPECIES)
+
+    monkeypatch.setattr("lossprint.data.sources.source.download_archive", slow)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(CUB200(tmp_path, verify=False)) for _ in range(2)]
+    assert asked == [CUB200.url]
+    assert contents(both[0].result().test) == contents(both[1].result().test)
 
 
 # Stanford Online Products

@@ -1,5 +1,7 @@
 import json
 import math
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,9 +121,15 @@ def test_output_folder_is_checked_before_work(
     with pytest.raises(OSError, match=r"MB free, but 1000000000000 MB are needed"):
         check_writable(tmp_path, required_bytes=10**18)
 
-    def read_only(*_: object) -> None:
+    def read_only(**_: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr(Path, "write_bytes", read_only)
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)
     with pytest.raises(PermissionError, match=r"cannot write to the output folder.*Read-only"):
         check_writable(tmp_path)
+
+
+def test_many_may_ask_for_one_output_folder_at_a_time(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(check_writable, tmp_path / "run") for _ in range(400)]
+    assert [job.exception() for job in asked] == [None] * 400

@@ -41,7 +41,7 @@ def undecodable_files(
         try:
             return set(json.loads(known.read_text()))
         except (ValueError, TypeError):
-            known.unlink()  # damaged: it is only a memory
+            pass  # damaged, and written anew: it is only a memory
     with ThreadPoolExecutor() as pool:
         decoded = track(
             pool.map(_decodes, paths), "trying images", total=len(paths), transient=True

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -293,15 +294,17 @@ def check_writable(folder: Path | str, *, required_bytes: int = 0) -> None:
         OSError: naming the folder, what is wrong with it and how much room there is.
     """
     folder = Path(folder)
-    probe = folder / ".write-test"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"\0")
-        probe.unlink()
+        # Of a name of its own: another process may ask for the same folder at this moment.
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
     except OSError as error:
         raise type(error)(
             error.errno, f"cannot write to the output folder {folder}: {error.strerror}"
         ) from error
+    if not required_bytes:
+        return
     there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free + there
     if free < required_bytes:

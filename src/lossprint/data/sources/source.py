@@ -15,6 +15,7 @@ from lossprint.data.index import ImageIndex, Partition
 from lossprint.data.sources.download import download_archive
 from lossprint.data.sources.listing import Listed, Listing, counted
 from lossprint.data.undecodable import undecodable_files
+from lossprint.files import alone
 
 log = logging.getLogger(__name__)
 
@@ -184,10 +185,13 @@ class DownloadedSource(PublishedSource):
         found = self.find()
         if found is None and self.download:
             try:
-                download_archive(self.url, self.root, name=self.archive, md5=self.md5)
+                with alone(self.root, f"downloading {self.name}", name=".download"):
+                    found = self.find()  # another process may have fetched it meanwhile
+                    if found is None:
+                        download_archive(self.url, self.root, name=self.archive, md5=self.md5)
+                        found = self.find()
             except OSError as error:
                 raise self._absent(f"its download failed ({error})") from error
-            found = self.find()
         if found is None:
             raise self._absent("it is not there")
         return found
