@@ -141,9 +141,9 @@ def _trained(
     say_other_sizes(config["model"], sizes, console)
     images = images or build.partition(config)
     size = sum(value.nbytes for value in network.state_dict().values())
-    check_writable(folder, required_bytes=(STATES_KEPT + config["keep_levels"]) * size)
     first = is_first_process()
     if first:
+        check_writable(folder, required_bytes=(STATES_KEPT + config["keep_levels"]) * size)
         for place in (folder, *(folder / name for name in ("checkpoints", "analysis", "levels"))):
             remove_leftovers(place)
         if existing is None and (config["force"] or (folder / RECORD_FILE).exists()):
