@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lossprint.reports.evidence import Evidence
+from lossprint.studies.ladder import TABLES as LADDER
 
 FAMILIES = {
     "triplet": "ranking",
@@ -139,8 +140,11 @@ def evidence(*, families_differ: bool = True) -> Evidence:
         "disagreement": pd.DataFrame({"frame": [3, 1], "correlation": [0.1, 0.6]}),
         "curves": curves,
         "ladder": pd.DataFrame(
-            [["another seed of the loss", 0.85, 0.8, 0.9, 4, 6]],
-            columns=["rung", "mean", "low", "high", "pairs", "images"],
+            [
+                ["another seed of the loss", 0.85, 0.8, 0.9, *[np.nan] * 3, 4, 6],
+                ["trained and untrained", 0.75, 0.7, 0.82, 0.1, 0.08, 0.12, 4, 6],
+            ],
+            columns=LADDER["ladder"],
         ),
         "galleries": pd.DataFrame(
             [["First images", frame, f"frame {frame}"] for frame in "ab"],

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.ndimage import sobel
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, t
 from torch import nn
 
 from lossprint.probing import maps_key
@@ -49,8 +49,8 @@ def test_rungs_are_means_over_pairs_that_share_no_seed(tmp_path):
         "two losses of one lineage": [],
         "losses of two families": [],
     }
-    for (a, s), (b, t) in combinations(maps, 2):
-        if s == t:
+    for (a, s), (b, other) in combinations(maps, 2):
+        if s == other:
             continue
         rung = (
             "another seed of the loss"
@@ -59,10 +59,22 @@ def test_rungs_are_means_over_pairs_that_share_no_seed(tmp_path):
             if "arcface" in (a, b)
             else "two losses of one lineage"
         )
-        r = [pearsonr(x, y)[0] for x, y in zip(maps[a, s], maps[b, t], strict=True)]
+        r = [pearsonr(x, y)[0] for x, y in zip(maps[a, s], maps[b, other], strict=True)]
         z[rung].append(np.arctanh(r))
     assert table.index.tolist() == list(z)
+    by_image = {rung: np.tanh(np.mean(values, axis=0)) for rung, values in z.items()}
     for rung, values in z.items():
+        below = table.loc[rung, ["below_seeds", "below_seeds_low", "below_seeds_high"]]
+        if rung == ladder.SEEDS:
+            assert below.isna().all()
+        else:
+            difference = by_image[ladder.SEEDS] - by_image[rung]
+            mean, designs = difference.mean(), probe_set().properties["model"][:IMAGES]
+            sums = [(difference[designs == one] - mean).sum() for one in set(designs)]
+            variance = len(sums) / (len(sums) - 1) * np.square(sums).sum() / IMAGES**2
+            reach = t.ppf(0.975, len(sums) - 1) * variance**0.5
+            expected = [mean, mean - reach, mean + reach]
+            np.testing.assert_allclose(below.astype(float), expected, atol=1e-5)
         assert table.loc[rung, "mean"] == pytest.approx(np.tanh(np.mean(values)), abs=1e-5)
         assert table.loc[rung, "pairs"] == len(values)
         assert table.loc[rung, "low"] < table.loc[rung, "mean"] < table.loc[rung, "high"]

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from lossprint.metrics import Interval, mean_over_images
+from lossprint.metrics.fisher import fisher_z
 from lossprint.probing import make_maps, read_maps
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency import map_agreement, randomized_copy
@@ -22,8 +24,16 @@ from lossprint.studies.networks import Network
 from lossprint.studies.pairs import matched, pairs_table
 from lossprint.studies.study import Results, Study, Tables
 
-TABLES: Tables = {"ladder": ("rung", "mean", "low", "high", "pairs", "images")}
-"""Mean correlation of maps by what they share, the most first, and its interval over images."""
+TABLES: Tables = {
+    "ladder": (
+        *("rung", "mean", "low", "high"),
+        *("below_seeds", "below_seeds_low", "below_seeds_high"),
+        *("pairs", "images"),
+    )
+}
+"""Mean correlation of maps by what they share, the most first, and its interval over images; and
+how far it lies below that of two seeds of one loss, image by image: images that all maps agree on
+widen the first interval, but not the second."""
 
 NETWORKS = 4
 """Losses of which one network each is looked at closely."""
@@ -39,6 +49,7 @@ repaired: from the input up, of maps that are means over noisy copies of the ima
 network and its shuffled copy share (Smooth MPRT, Hedström et al., 2023)."""
 
 NOISE = "same network, other noise draws"
+SEEDS = "another seed of the loss"
 
 
 def compute(study: Study) -> Results:
@@ -68,7 +79,12 @@ def compute(study: Study) -> Results:
             found[rung] = np.concatenate([found[rung], r]) if rung in found else r
     order = (NOISE, *_RELATIONS, *SHUFFLED, "edges of the image", "same network, another image")
     rungs = [
-        [rung, *mean_correlation(found[rung], study.designs), *found[rung].shape]
+        [
+            rung,
+            *mean_correlation(found[rung], study.designs),
+            *_below(None if rung == SEEDS else found.get(SEEDS), found[rung], study),
+            *found[rung].shape,
+        ]
         for rung in order
         if rung in found
     ]
@@ -77,12 +93,27 @@ def compute(study: Study) -> Results:
 
 
 _RELATIONS = (
-    "another seed of the loss",
+    SEEDS,
     "two losses of one lineage",
     "two losses of one family",
     "losses of two families",
     "trained and untrained",
 )
+
+
+def _below(seeds: NDArray[Any] | None, correlation: NDArray[Any], study: Study) -> Interval:
+    """How far correlations [P, N] lie below those [Q, M] of two seeds on the same N images.
+
+    NaN without seeds.
+    """
+    if seeds is None:
+        return Interval(np.nan, np.nan, np.nan)
+    upper, lower = (
+        np.tanh(fisher_z(values[:, : correlation.shape[1]]).mean(0))
+        for values in (seeds, correlation)
+    )
+    designs = study.designs
+    return mean_over_images(upper - lower, None if designs is None else designs[: len(lower)])
 
 
 def _shared(

@@ -28,16 +28,32 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
     rungs = evidence["ladder"]
     if rungs.empty:
         return
-    values = zip(*(rungs[name].astype(float) for name in ("mean", "low", "high")), strict=True)
     shown = pd.DataFrame(
         {
             "maps of": rungs["rung"],
-            "correlation": [with_interval(*row) for row in values],
+            "correlation": _intervals(rungs, "mean", "low", "high"),
+            "below two seeds by": _intervals(
+                rungs, "below_seeds", "below_seeds_low", "below_seeds_high"
+            ),
             "pairs": rungs["pairs"],
             "images": rungs["images"],
         }
     )
-    yield PrintedTable("ladder", "Correlation of maps, with its interval over images", shown)
+    if rungs["below_seeds"].isna().all():  # imported networks have no seeds
+        shown = shown.drop(columns="below two seeds by")
+    yield PrintedTable(
+        "ladder",
+        "Correlation of maps, and how far it lies below that of two seeds of one loss on the same "
+        "images, with intervals over images",
+        shown,
+    )
+
+
+def _intervals(rungs: pd.DataFrame, *names: str) -> list[str]:
+    return [
+        with_interval(*row)
+        for row in zip(*(rungs[name].astype(float) for name in names), strict=True)
+    ]
 
 
 SECTION = Section(
@@ -47,7 +63,8 @@ SECTION = Section(
     tables=tables,
     methods={
         "Floors and ceilings": "Fisher means over pairs and images; intervals from images as a "
-        "sample, renders of one design together. Other noise draws: SmoothGrad's own ceiling. "
+        "sample, renders of one design together. Below two seeds: the same of the difference on each image "
+        "of the Fisher means over pairs, of these very networks. Other noise draws: SmoothGrad's own ceiling. "
         "Weights are shuffled within each tensor, of one network of a few losses: from the output "
         "down (Adebayo et al., NeurIPS 2018), and from the input up, since layers near to it that "
         "keep their weights draw edges whatever lies above. Maps are means over noisy copies, "
