@@ -63,8 +63,9 @@ SECTION = Section(
     tables=tables,
     methods={
         "Floors and ceilings": "Fisher means over pairs and images; intervals from images as a "
-        "sample, renders of one design together. Below two seeds: the same of the difference on each image "
-        "of the Fisher means over pairs, of these very networks. Other noise draws: SmoothGrad's own ceiling. "
+        "sample, renders of one design together. Below two seeds: the mean over images of the "
+        "difference of their Fisher means over pairs, of these very networks. Other noise draws: "
+        "SmoothGrad's own ceiling. "
         "Weights are shuffled within each tensor, of one network of a few losses: from the output "
         "down (Adebayo et al., NeurIPS 2018), and from the input up, since layers near to it that "
         "keep their weights draw edges whatever lies above. Maps are means over noisy copies, "
