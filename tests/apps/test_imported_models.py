@@ -110,7 +110,7 @@ def test_the_study_is_repeated_on_its_fourteen_losses(small_world, tmp_path):
     assert pairs["correlation"].between(-1, 0.999).all()  # no two embedders are alike
     families = pd.read_csv(tables / "property_families.csv")
     assert families[
-        ["ranking_losses", "classification_losses"]
+        ["ranking_lineages", "classification_lineages"]
     ].drop_duplicates().to_numpy().tolist() == [[9, 5]]
     assert report.answer in " ".join(text.split())
     assert "python train.py" not in text  # no training here would decide it

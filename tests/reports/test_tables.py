@@ -78,8 +78,8 @@ def test_property_table_has_the_study_s_form(evidence):
     assert table.index.tolist() == [
         *("contrastive", "triplet", "mean of ranking"),
         *("arcface", "normalized_softmax", "mean of classification", "untrained"),
-        *("superiority of ranking", "p, Mann–Whitney over losses", "p, Holm"),
-        "p, Mann–Whitney over runs (the study's)",
+        *("superiority of ranking", "p, Mann–Whitney over lineages", "p, Holm"),
+        "p, Mann–Whitney over runs (the publication's)",
     ]
     means = evidence["properties_by_loss"].set_index(["loss", "property"])["mean"]
     hue = np.mean([means[loss, "color_hue"] for loss in ("contrastive", "triplet")])

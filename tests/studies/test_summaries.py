@@ -65,6 +65,30 @@ def test_families_are_compared_by_the_means_of_losses():
     assert found["low"] <= found["difference"] <= found["high"]
 
 
+def test_variants_of_a_loss_are_one_unit():
+    table = properties(np.random.default_rng(3), shift=1.0)
+    found = property_families(table, {"a": "kin", "b": "kin", "x": "own"})
+    found = found.set_index("property").loc["color_hue"]
+    hue = table[table["property"] == "color_hue"].groupby("loss")["value"].mean()
+    a = [(hue["a"] + hue["b"]) / 2, hue["c"], hue["d"]]
+    b = [hue["x"], hue["y"], hue["z"]]
+    assert (found["ranking_lineages"], found["classification_lineages"]) == (3, 3)
+    assert found["ranking_mean"] == pytest.approx(np.mean(a))
+    assert found["p"] == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+    assert found["smallest_p"] == pytest.approx(2 / 20)
+
+
+def test_copies_of_a_loss_find_no_family_effect():
+    """Planted nothing: one loss of ten copies is a single observation, however often counted."""
+    table = properties(np.random.default_rng(4), shift=0.5)
+    copies = [table.assign(loss=table["loss"] + str(copy)) for copy in range(10)]
+    lineages = {f"{loss}{copy}": loss for loss in "abcdxyz" for copy in range(10)}
+    many = property_families(pd.concat(copies), lineages).set_index("property")
+    one = property_families(table).set_index("property")
+    pd.testing.assert_series_equal(many["p"], one["p"])
+    assert (property_families(pd.concat(copies))["p"] < many["p"].to_numpy()).any()
+
+
 def test_holm_by_hand():
     found = property_families(properties(np.random.default_rng(1), shift=0.7))
     small, large = sorted(found["p"])

@@ -1,5 +1,6 @@
 """Do ranking and classification losses cluster by different properties?"""
 
+from collections.abc import Mapping
 from math import comb
 
 import numpy as np
@@ -10,34 +11,41 @@ from lossprint.metrics.statistics import compare_groups, holm
 RESAMPLES = 2000
 COLUMNS = (
     *("property", "ranking_mean", "classification_mean", "difference", "low", "high"),
-    *("superiority", "ranking_losses", "classification_losses", "p", "p_holm", "smallest_p"),
+    *("superiority", "ranking_lineages", "classification_lineages", "p", "p_holm", "smallest_p"),
     "study_p",
 )
 
 
-def property_families(properties: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def property_families(
+    properties: pd.DataFrame, lineages: Mapping[str, str] | None = None, *, seed: int = 0
+) -> pd.DataFrame:
     """Compare the two families property by property.
 
-    The unit is the loss: its runs are averaged first, for they tell nothing more about its family.
+    The unit is the lineage, close variants of one loss, as where families are contrasted by their
+    maps: runs of a loss tell nothing more about its family, and its variants hardly do. Runs are
+    averaged, then losses.
 
     Args:
         properties: `run, loss, family, property, value`; controls and missing values take no part.
+        lineages: of each loss; one that is not named is a lineage of its own.
         seed: of the resampling.
 
     Returns:
         One row per property that both families have: the families' means, their difference
-        (ranking - classification) with its 95 % percentile interval from resampling losses within
-        families (NaN where a family has one loss), the probability that a ranking loss exceeds a
-        classification loss (ties count half), the two-sided Mann–Whitney p (exact without ties),
-        the same after Holm's correction over the properties, the least p that so few losses allow,
-        and `study_p`, the study's own, in which every run is independent.
+        (ranking - classification) with its 95 % percentile interval from resampling lineages within
+        families (NaN where a family has one), the probability that a ranking lineage exceeds one of
+        classification losses (ties count half), the two-sided Mann–Whitney p (exact without ties),
+        the same after Holm's correction over the properties, the least p that so few lineages
+        allow, and `study_p`, the publication's own, in which every run is independent.
     """
     known = properties.dropna(subset=["value"])
+    known = known.assign(lineage=[(lineages or {}).get(loss, loss) for loss in known["loss"]])
     rng = np.random.default_rng(seed)
     rows = []
     for name in dict.fromkeys(known["property"]):
         chosen = known[known["property"] == name]
-        means = chosen.groupby(["family", "loss"])["value"].mean()
+        losses = chosen.groupby(["family", "lineage", "loss"])["value"].mean()
+        means = losses.groupby(["family", "lineage"]).mean()
         present = means.index.get_level_values("family")
         if not {"ranking", "classification"} <= set(present):
             continue
@@ -57,8 +65,8 @@ def property_families(properties: pd.DataFrame, *, seed: int = 0) -> pd.DataFram
                 "low": low,
                 "high": high,
                 "superiority": test.superiority,
-                "ranking_losses": len(a),
-                "classification_losses": len(b),
+                "ranking_lineages": len(a),
+                "classification_lineages": len(b),
                 "p": test.p,
                 "smallest_p": min(1.0, 2 / comb(len(a) + len(b), len(a))),
                 "study_p": compare_groups(*every).p,

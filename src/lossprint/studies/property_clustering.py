@@ -33,10 +33,11 @@ def compute(study: Study) -> Results:
     maximum = properties_maximum(study.probe, study.settings.properties)
     sampled = properties.assign(images=_over_images(study, properties, maximum))
     summary = by_loss(sampled, "property")
+    lineages = {network.loss: network.lineage or network.loss for network in study.networks}
     results = {
         "properties": properties,
         "properties_by_loss": summary.assign(maximum=summary["property"].map(maximum)),
-        "property_families": property_families(properties, seed=study.settings.seed),
+        "property_families": property_families(properties, lineages, seed=study.settings.seed),
     }
     if len(study.probe) > LARGEST_SET:
         reason = f"the probe set has {len(study.probe)} images, and it is made up to {LARGEST_SET}"
