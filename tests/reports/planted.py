@@ -265,6 +265,7 @@ def contrast(**changes: object) -> dict[str, object]:
         "rho": 0.7,
         "rho_low": 0.6,
         "rho_high": 0.8,
+        "rho_untrained": 0.43,
         "detectable_rho": 0.95,
         "statistic": -np.log(0.7),
         "p": 0.0417,
@@ -304,6 +305,7 @@ def stages(**rho: float) -> pd.DataFrame:
         [
             {
                 **{"stage": name, "within": 0.9, "between": 0.8, "untrained": 0.5},
+                **{"share": 0.5, "share_low": 0.4, "share_high": 0.6},
                 **dict.fromkeys(("rho", "rho_low", "rho_high"), rho.get(name, 1.0)),
                 **dict.fromkeys(("p", "smallest_p"), 0.01 if name in rho else 0.9),
                 "p_adjusted": 0.03 if name in rho else 1.0,

@@ -108,6 +108,7 @@ def test_contrasts_and_shares_as_text(evidence):
         "two losses": "0.600",
         "ρ": "0.700 [0.600, 0.800]",
         "the losses' share": "0.625 [0.500, 0.750]",
+        "ρ, trained and untrained": "0.430",
         "p": "0.0417",
         "p, Holm": "0.0417 of 1",
         "least p possible": "0.0417",

@@ -58,8 +58,28 @@ def test_the_rows_are_those_of_the_statistics():
     assert row["p"] == pytest.approx(expected.p)
     assert row["rho"] == pytest.approx(np.exp(-expected.statistic))
     assert (row["losses"], row["seeds"], row["tests"]) == (4, 2, 2)
+    assert np.isnan(row["rho_untrained"])
     rho = contrasted(table)["corrected_by_loss"].set_index(["loss_a", "loss_b"])
     assert rho.loc[("c", "b"), "correlation"] == pytest.approx(expected.rho[2, 1])
+
+
+def test_trained_and_untrained_networks_are_a_yardstick_of_rho():
+    """Planted: a loss shares 0.9 of a signal with others, and 0.5 with untrained networks."""
+    share = dict(zip("abcdu", (0.8, 0.7, 0.9, 0.6, 0.95), strict=True))
+
+    def likeness(x, y):
+        (one, _, s), (other, _, t) = x, y
+        if s == t:
+            return 0.99  # one seed's initial weights and batches: does not count
+        signal = 1.0 if one == other else 0.5 if "u" in (one, other) else 0.9
+        return signal * (share[one] * share[other]) ** 0.5
+
+    trained = runs("abcd", seeds=(0, 1, 2))
+    row = loss_row(contrasted(pairs(trained + runs("u", seeds=(0, 1)), likeness)))
+    assert (row["rho"], row["rho_untrained"]) == pytest.approx((0.9, 0.5))
+    once = loss_row(contrasted(pairs(trained + runs("u", seeds=(0,)), likeness)))
+    assert once["rho"] == pytest.approx(0.9)
+    assert np.isnan(once["rho_untrained"])  # its noise is not known
 
 
 def test_initial_weights_that_seeds_share_are_no_likeness_of_losses():

@@ -43,7 +43,7 @@ def answer(evidence: Evidence) -> str:
         for _, row in evidence["contrasts"].iterrows()
         if row["contrast"] == "loss" and row["measure"] in LEADING
     ]
-    parts = (_whether(evidence, rows, len(losses)), _how_much(rows), _untrained(evidence))
+    parts = (_whether(evidence, rows, len(losses)), _how_much(rows), _untrained(evidence, rows))
     return " ".join(part for part in parts if part)
 
 
@@ -111,8 +111,8 @@ def _how_much(rows: list[pd.Series]) -> str:
     )
 
 
-def _untrained(evidence: Evidence) -> str:
-    """How maps agree with those of untrained networks that share no initial weights with them."""
+def _untrained(evidence: Evidence, rows: list[pd.Series]) -> str:
+    """How like untrained networks are, that share no initial weights with the trained ones."""
     pairs = evidence["agreement"]
     if pairs.empty:
         return ""
@@ -120,7 +120,15 @@ def _untrained(evidence: Evidence) -> str:
     others = pairs[control & (pairs["seed_a"] != pairs["seed_b"])]["correlation"].dropna()
     shared = pairs[control & (pairs["seed_a"] == pairs["seed_b"])]["correlation"].dropna()
     if len(others):
-        return f"With the maps of untrained networks theirs agree at r = {others.mean():.2f}."
+        text = f"With the maps of untrained networks theirs agree at r = {others.mean():.2f}"
+        corrected = [
+            f"{row['rho_untrained']:.2f} for {LEADING[row['measure']][0]}"
+            for row in rows
+            if np.isfinite(row["rho_untrained"])
+        ]
+        if corrected:
+            text += "; as a yardstick, ρ of trained and untrained networks is " + listing(corrected)
+        return f"{text}."
     if len(shared):
         return (
             "With the maps of the untrained network, whose initial weights they share, theirs "

@@ -15,6 +15,7 @@ from lossprint.metrics import (
     jackknife_values,
     loss_contrast,
     mean_over_images,
+    training_corrected,
     unusable_runs,
 )
 from lossprint.metrics.statistics import holm
@@ -31,7 +32,8 @@ LEADING = ("correlation", "cka")
 COLUMNS = (
     *("measure", "contrast", "replicates", "losses", "seeds", "within", "between"),
     *("between_low", "between_high"),
-    *("share", "share_low", "share_high", "rho", "rho_low", "rho_high", "detectable_rho"),
+    *("share", "share_low", "share_high", "rho", "rho_low", "rho_high", "rho_untrained"),
+    "detectable_rho",
     *("statistic", "p", "smallest_p", "tests", "p_adjusted"),
 )
 
@@ -39,6 +41,8 @@ TABLES: Tables = {
     # `contrast` is "loss" or "family"; `seeds` the fewest replicates that a loss has; `p_adjusted`
     # is corrected for the `tests` it stands among: the leading ones, or the rest. Where no loss
     # was trained twice, `between` of the leading measures has an interval over images.
+    # `rho_untrained`: mean ρ of trained losses with untrained networks, for the leading measures:
+    # how far from 1 a ρ can be expected to lie where training changes no more than here.
     "contrasts": COLUMNS,
     # Mean ρ of each loss with the others, and the p of its standing out.
     "odd_losses": ("measure", *LOSS, "rho", "p"),
@@ -106,7 +110,7 @@ def contrasts(
         (_alike(agreement), "likeness", "maps"),
         (similarity, "neighbor_overlap", "embeddings"),
     ):
-        runs = TrainedRuns.of(pairs, measure)
+        runs = ComparedRuns.of(pairs, measure)
         if runs is None:
             continue
         if measure in LEADING:
@@ -121,6 +125,7 @@ def contrasts(
             low, high = _between_over_images(pairs, measure, fewer_images[measure], runs.names)
             rows[-1] |= {"between_low": low, "between_high": high}
         if measure in LEADING:
+            rows[-1]["rho_untrained"] = _rho_untrained(pairs, measure, runs)
             odd += [
                 [measure, loss, runs.families[loss], value, p]
                 for loss, value, p in zip(found.losses, found.rho_of, found.p_of, strict=True)
@@ -160,7 +165,7 @@ def against_noise(
     Returns:
         A row of the table `contrasts`; None without two losses.
     """
-    runs = TrainedRuns.of(pairs, measure)
+    runs = ComparedRuns.of(pairs, measure)
     if runs is None or len(set((runs := runs.usable(collapsed)).losses)) < 2:
         return None
     options = {"draws": settings.draws, "seed": settings.seed}
@@ -168,8 +173,8 @@ def against_noise(
 
 
 @dataclass(frozen=True)
-class TrainedRuns:
-    """The runs of a table of pairs without the controls, and how alike they are.
+class ComparedRuns:
+    """The runs of a table of pairs, and how alike they are.
 
     Attributes:
         likeness: [R, R], NaN where a pair is missing, 1 on the diagonal.
@@ -189,21 +194,23 @@ class TrainedRuns:
     families: dict[str, str]
 
     @classmethod
-    def of(cls, pairs: pd.DataFrame, measure: str) -> Self | None:
-        """None where there are no two trained runs."""
-        trained = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
-        if trained.empty:
+    def of(cls, pairs: pd.DataFrame, measure: str, *, controls: bool = False) -> Self | None:
+        """Without controls, unless they are asked for; None where there are no two runs."""
+        chosen = pairs
+        if not controls:
+            chosen = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
+        if chosen.empty:
             return None
         sides = [
-            trained[[f"{column}_{side}" for column in RUN]].set_axis(RUN, axis="columns")
+            chosen[[f"{column}_{side}" for column in RUN]].set_axis(RUN, axis="columns")
             for side in "ab"
         ]
         runs = pd.concat(sides).drop_duplicates("run").reset_index(drop=True)
         place = {run: position for position, run in enumerate(runs["run"])}
         likeness = np.full((len(runs), len(runs)), np.nan)
         np.fill_diagonal(likeness, 1.0)
-        a, b = trained["run_a"].map(place).to_numpy(int), trained["run_b"].map(place).to_numpy(int)
-        likeness[a, b] = likeness[b, a] = trained[measure].to_numpy(float)
+        a, b = chosen["run_a"].map(place).to_numpy(int), chosen["run_b"].map(place).to_numpy(int)
+        likeness[a, b] = likeness[b, a] = chosen[measure].to_numpy(float)
         varying = replicates(pairs)
         folds, seeds = runs["fold"].to_numpy(), runs["seed"].to_numpy()
         by_fold = varying == "fold"
@@ -223,11 +230,11 @@ class TrainedRuns:
         """Likeness, loss and replicate, as the statistics take them."""
         return self.likeness, self.losses, self.replicates
 
-    def without(self, names: set[str]) -> "TrainedRuns":
+    def without(self, names: set[str]) -> "ComparedRuns":
         """The same without the runs of these names."""
         kept = np.array([name not in names for name in self.names], dtype=bool)
         losses = self.losses[kept]
-        return TrainedRuns(
+        return ComparedRuns(
             self.likeness[np.ix_(kept, kept)],
             self.names[kept],
             losses,
@@ -237,7 +244,7 @@ class TrainedRuns:
             {loss: family for loss, family in self.families.items() if loss in losses},
         )
 
-    def usable(self, collapsed: set[str]) -> "TrainedRuns":
+    def usable(self, collapsed: set[str]) -> "ComparedRuns":
         """The same without collapsed runs and those whose likeness is not finite."""
         runs = self.without(collapsed)
         return runs.without({runs.names[row] for row in unusable_runs(runs.likeness)})
@@ -248,7 +255,7 @@ class TrainedRuns:
         return min(len(set(self.replicates[self.losses == loss])) for loss in set(self.losses))
 
 
-def left_out(runs: TrainedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
+def left_out(runs: ComparedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
     """Rows of `skipped` for the runs that take no part in a contrast, and why."""
     remaining = runs.without(collapsed)
     constant = [str(remaining.names[row]) for row in unusable_runs(remaining.likeness)]
@@ -271,7 +278,7 @@ def _alike(agreement: pd.DataFrame) -> pd.DataFrame:
     return agreement.assign(likeness=1 - agreement["divergence"].astype(float) / np.log(2))
 
 
-def _row(measure: str, contrast: str, runs: TrainedRuns) -> dict[str, object]:
+def _row(measure: str, contrast: str, runs: ComparedRuns) -> dict[str, object]:
     return dict.fromkeys(COLUMNS[:-2], np.nan) | {
         "measure": measure,
         "contrast": contrast,
@@ -281,7 +288,7 @@ def _row(measure: str, contrast: str, runs: TrainedRuns) -> dict[str, object]:
     }
 
 
-def _loss_row(measure: str, runs: TrainedRuns, found: LossContrast) -> dict[str, object]:
+def _loss_row(measure: str, runs: ComparedRuns, found: LossContrast) -> dict[str, object]:
     between = found.between
     if not np.isfinite(between):
         # Without a second training of a loss, what can be said is how alike losses are.
@@ -303,6 +310,20 @@ def _loss_row(measure: str, runs: TrainedRuns, found: LossContrast) -> dict[str,
     }
 
 
+def _rho_untrained(pairs: pd.DataFrame, measure: str, trained: ComparedRuns) -> float:
+    """Geometric mean of ρ of the losses with the control; NaN without two trainings of each."""
+    runs = ComparedRuns.of(pairs, measure, controls=True)
+    if runs is None:
+        return float("nan")
+    controls = {loss for loss, family in runs.families.items() if family == "control"}
+    kept = {*trained.names, *runs.names[np.isin(runs.losses, list(controls))]}
+    runs = runs.without({*runs.names} - kept)
+    control = np.isin(np.unique(runs.losses), list(controls))
+    rho = training_corrected(*runs.labelled, stratum=runs.strata)[control][:, ~control]
+    known = rho[np.isfinite(rho)]
+    return float(np.exp(np.log(known).mean())) if len(known) else float("nan")
+
+
 def _between_over_images(
     pairs: pd.DataFrame, measure: str, left_out: NDArray[np.float64], names: NDArray
 ) -> tuple[float, float]:
@@ -317,7 +338,7 @@ def _between_over_images(
     return low, high
 
 
-def _by_pair(runs: TrainedRuns, found: LossContrast) -> pd.Series:
+def _by_pair(runs: ComparedRuns, found: LossContrast) -> pd.Series:
     """ρ of every two losses, by the columns `LOSS_PAIR`."""
     rows = {
         (a, runs.families[a], b, runs.families[b]): found.rho[i, j]

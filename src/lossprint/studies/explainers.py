@@ -10,7 +10,7 @@ import pandas as pd
 from lossprint.metrics.statistics import holm
 from lossprint.probing import attributions_key, probe_attributions
 from lossprint.studies.columns import empty, skipped
-from lossprint.studies.contrasts import TrainedRuns, against_noise, collapsed_runs, left_out
+from lossprint.studies.contrasts import ComparedRuns, against_noise, collapsed_runs, left_out
 from lossprint.studies.map_agreement import agreement_of_pairs, agreement_table
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
@@ -41,7 +41,7 @@ def compute(study: Study) -> Results:
         agreement[name] = agreement_table(list(maps), pairs)
     collapsed, rows = collapsed_runs(study), []
     for name, pairs_of in agreement.items():
-        runs = TrainedRuns.of(pairs_of, "correlation")
+        runs = ComparedRuns.of(pairs_of, "correlation")
         if runs is not None and name != OWN:
             gaps += left_out(runs, f"maps by {name}", set())
         found = against_noise(pairs_of, "correlation", collapsed, study.settings)

@@ -23,7 +23,10 @@ PART = "where the losses part"
 FEWEST_IMAGES = 4
 """That debiased CKA takes."""
 
-CONTRAST = ("within", "between", "rho", "rho_low", "rho_high", "p", "smallest_p")
+CONTRAST = (
+    *("within", "between", "share", "share_low", "share_high"),
+    *("rho", "rho_low", "rho_high", "p", "smallest_p"),
+)
 
 TABLES: Tables = {
     # A row for each stage, in the order in which an image passes them, `embedding` last. The

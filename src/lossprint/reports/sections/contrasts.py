@@ -63,6 +63,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             ),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
             "the losses' share": with_interval(row["share"], row["share_low"], row["share_high"]),
+            "ρ, trained and untrained": number(row["rho_untrained"], 3),
             "p": probability(row["p"]),
             "p, Holm": f"{probability(row['p_adjusted'])} of {row['tests']}",
             "least p possible": probability(row["smallest_p"]),

@@ -39,6 +39,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "two losses": number(row["between"], 3),
             "trained and untrained": number(row["untrained"], 3),
             "ρ": with_interval(row["rho"], row["rho_low"], row["rho_high"]),
+            "the losses' share": with_interval(row["share"], row["share_low"], row["share_high"]),
             "p": probability(row["p"]),
             "p, Holm": probability(row["p_adjusted"]),
         }
