@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -105,6 +107,33 @@ def test_the_newest_sweep_becomes_a_report(made, outputs):
     pairs = pd.read_parquet(report.page.parent / "tables" / "agreement.parquet")
     assert len(pairs) == 15  # two losses and the untrained control, two seeds each
     assert (report.page.parent / "figures" / "gallery_1.svg").is_file()
+
+
+def test_finished_runs_are_compared_on_another_probe_set(outputs, tmp_path):
+    photos, rng = tmp_path / "photos", np.random.default_rng(0)
+    photos.mkdir()
+    rows = ["file,lamp"]
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)).save(
+            photos / f"{number}.png"
+        )
+        rows.append(f"{number}.png,{('on', 'off')[number % 2]}")
+    (photos / "samples.csv").write_text("\n".join(rows))
+    report, _ = run(outputs, f"probe.folder={photos}", "untrained=false")
+    assert report.page == outputs / "analysis" / "small-photos" / "report.html"
+    tables = report.page.parent / "tables"
+    assert set(pd.read_csv(tables / "properties.csv")["property"]) == {"lamp"}
+    own = training(tmp_path)["probe"]["size"]
+    stored = next((outputs / "small" / "triplet" / "fold0-seed0" / "analysis").glob("maps-*"))
+    assert load_file(stored)["maps"].shape[1:] == (own, own)
+    assert "changed since" not in report.page.read_text()
+
+
+@pytest.mark.parametrize("word", ["probe.size=64", "probe.properties.leave_out=[lamp]"])
+def test_words_of_another_probe_set_name_it(outputs, word):
+    told = word.partition("=")[0]
+    with pytest.raises(ValueError, match=rf"{told} is of another probe set .* probe\.folder=…"):
+        run(outputs, word)
 
 
 def test_what_the_tracker_keeps_of_a_comparison_is_read_back(made):

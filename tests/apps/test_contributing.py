@@ -71,6 +71,7 @@ def test_two_files_and_one_line_are_a_piece_of_evidence(planted, tmp_path, monke
         "study": SETTINGS.described() | {"draws": 99},
         "output_root": str(tmp_path / "outputs"),
         "trust": False,
+        "probe": {"folder": None},
         **dict.fromkeys(("models", "name", "logger")),
     }
     console = Console(record=True, width=200, quiet=False, file=(tmp_path / "log").open("w"))

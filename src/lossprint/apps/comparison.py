@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from lossprint.apps import build
-from lossprint.apps.comparison_inputs import comparison_inputs
+from lossprint.apps.comparison_inputs import PROBE_KEYS, comparison_inputs
 from lossprint.apps.errors import command
 from lossprint.apps.evidence import EVIDENCE, PieceOfEvidence
 from lossprint.apps.methods import parameters
@@ -31,7 +31,7 @@ from lossprint.training.checks import check_keys
 
 KEYS = (
     *("runs", "only", "untrained", "allow_mixed", "name", "output_root", "study", "logger"),
-    *("models", "trust", "match", "workspace"),
+    *("models", "trust", "probe", "match", "workspace"),
 )
 
 
@@ -47,6 +47,7 @@ def run_comparison(config: DictConfig, *, shared: Path | None = None) -> None:
         settings = build.plain(config)
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
+        check_keys("probe.", settings["probe"], PROBE_KEYS)
         StudySettings.from_config(settings["study"])  # wrong ones are named before models are read
         if settings["workspace"]:
             check_workspace(settings["logger"]["name"])
@@ -65,8 +66,8 @@ def compare(
 
     Args:
         records: finished or not; those that cannot be used are named in the report.
-        config: `study`, `logger`, `untrained`, `match`, `allow_mixed`, `trust`, `name` and
-            `output_root`; `workspace` may be there.
+        config: `study`, `logger`, `untrained`, `probe`, `match`, `allow_mixed`, `trust`, `name`
+            and `output_root`; `workspace` may be there.
         console: progress, the losses, the leading findings and the paths are printed to it.
         evidence: what is computed and shown.
         shared: folder of the tracker's files beside those of the runs, see `TrackedRun`.
@@ -92,7 +93,7 @@ def compare(
     if config.get("workspace") and not any(run.wandb for run in inputs.runs):
         raise ValueError("workspace=true shows runs of W&B, but none of these was trained with it")
     runs, sections = inputs.runs, [piece.section for piece in evidence]
-    name = config["name"] or comparison_name(runs)
+    name = config["name"] or comparison_name(runs, config["probe"]["folder"])
     check_plain_name("name", name)
     folder = Path(config["output_root"]) / "analysis" / name
     check_writable(folder)

@@ -24,6 +24,9 @@ from lossprint.studies.comparability import (
 from lossprint.studies.matching import MatchedNetwork, matched_networks
 from lossprint.studies.networks import Network, networks_of_runs
 
+PROBE_KEYS = ("folder", "size", "short_side", "limit", "columns", "properties")
+"""What can be said of another probe set than that of the runs."""
+
 
 @dataclass(frozen=True)
 class ComparisonInputs:
@@ -58,13 +61,14 @@ def comparison_inputs(
 
     Args:
         records: finished or not.
-        config: `untrained` adds controls, `match` compares at equal retrieval too, `allow_mixed`
-            allows runs that are not comparable.
+        config: `untrained` adds controls, `probe` may name another probe set than the runs',
+            `match` compares at equal retrieval too, `allow_mixed` allows runs that are not
+            comparable.
         intervention_scenes: how many scenes to re-render where the probe set brings none.
 
     Raises:
-        ValueError: no run can be used, runs are not comparable, or runs that are to be matched kept
-            no states.
+        ValueError: no run can be used, runs are not comparable, runs that are to be matched kept no
+            states, or the probe set cannot be read.
     """
     if config["match"] not in (None, MONITOR):
         raise ValueError(f"match={config['match']} is unknown; valid are {MONITOR} and null")
@@ -86,6 +90,7 @@ def comparison_inputs(
     if config["untrained"] and not has_control and not architectures_compared(runs):
         networks = [*networks, *untrained_networks(runs, config["output_root"])]
     first = runs[0].config()
+    first["probe"] = probe_section(first["probe"], config["probe"])
     probe = build.probe_set(first)
     return ComparisonInputs(
         networks,
@@ -93,8 +98,33 @@ def comparison_inputs(
         probe,
         intervention_set(first, probe, intervention_scenes),
         matched,
-        mixed + training_differences(runs) + probe_set_warnings(networks, probe),
+        [
+            *mixed,
+            *training_differences(runs),
+            *([] if config["probe"]["folder"] else probe_set_warnings(networks, probe)),
+        ],
     )
+
+
+def probe_section(own: Mapping[str, Any], other: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `probe` of the runs, or of another set, whose images are cut as theirs unless
+    it says otherwise.
+
+    Raises:
+        ValueError: the other section says how to read a set, but names none.
+    """
+    if other["folder"] is None:
+        said = [key for key in PROBE_KEYS if key != "properties" and other[key]]
+        said += [f"properties.{key}" for key, value in other["properties"].items() if value]
+        if said:
+            raise ValueError(
+                f"probe.{said[0]} is of another probe set than the runs have: name it, "
+                "probe.folder=…"
+            )
+        return own
+    size = other["size"] or own["size"]
+    short_side = other["short_side"] or other["size"] or own["short_side"]
+    return {**other, "size": size, "short_side": short_side}
 
 
 def results_folder(output_root: Path | str, record: RunRecord) -> Path:

@@ -1,6 +1,7 @@
 """Which runs a comparison takes."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lossprint.apps import build
@@ -55,9 +56,11 @@ def _found(pattern: str, output_root: str, wanted: Mapping[str, Any]) -> list[Ru
     return find_runs(output_root, str(fetched.folder.resolve()), status=None, **wanted)
 
 
-def comparison_name(records: Sequence[RunRecord]) -> str:
-    """The sweep's name; of runs of several sweeps, a name of their own."""
+def comparison_name(records: Sequence[RunRecord], probe_folder: str | None = None) -> str:
+    """The sweep's name; of runs of several sweeps, a name of their own; and the folder's, if the
+    comparison has another probe set than the runs."""
     sweeps = sorted({record.sweep for record in records})
-    if len(sweeps) == 1:
-        return sweeps[0]
-    return f"mixed-{content_key(sorted(str(record.folder) for record in records))[:8]}"
+    name = sweeps[0]
+    if len(sweeps) > 1:
+        name = f"mixed-{content_key(sorted(str(record.folder) for record in records))[:8]}"
+    return f"{name}-{Path(probe_folder).resolve().name}" if probe_folder else name
