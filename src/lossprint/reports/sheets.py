@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
+from skimage.util import montage
 
 COLUMNS = 16
 """Pictures beside each other on a sheet."""
@@ -15,12 +16,9 @@ _STEPS = ((70, 1.0), (45, 1.0), (25, 1.0), (45, 1.5), (30, 1.5), (40, 2.0), (20,
 
 def sheet(pictures: np.ndarray) -> Image.Image:
     """Lay uint8 pictures [N, H, W] or [N, H, W, 3] out row by row, `COLUMNS` to a row."""
-    count, height, width = pictures.shape[:3]
-    rows = -(-count // COLUMNS)
-    canvas = np.zeros((rows * COLUMNS, *pictures.shape[1:]), dtype=np.uint8)
-    canvas[:count] = pictures
-    tiles = canvas.reshape(rows, COLUMNS, *pictures.shape[1:]).swapaxes(1, 2)
-    return Image.fromarray(tiles.reshape(rows * height, COLUMNS * width, *pictures.shape[3:]))
+    grid = (-(-len(pictures) // COLUMNS), COLUMNS)
+    axis = -1 if pictures.ndim == 4 else None
+    return Image.fromarray(montage(pictures, fill=(0, 0, 0), grid_shape=grid, channel_axis=axis))
 
 
 def sheets(pictures: Mapping[str, np.ndarray], budget: int) -> dict[str, bytes]:

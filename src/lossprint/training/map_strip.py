@@ -1,9 +1,8 @@
 """Saliency maps as a picture: image, map and the map over the image, one column an image."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
+from skimage.util import montage
 from torch import Tensor
 
 CELL = 128
@@ -31,14 +30,13 @@ def map_strip(pixels: Tensor, maps: Tensor) -> Image.Image:
     heat = (strength * 3 - torch.tensor([0.0, 1.0, 2.0])).clamp(0, 1)
     grey = images.mean(-1, keepdim=True).expand_as(images) * 0.4
     overlay = grey + strength.sqrt() * (images - grey)
-    rows = [_row(cells) for cells in (images, heat, overlay)]
-    gap = np.full((GAP, rows[0].shape[1], 3), 255, dtype=np.uint8)
-    return Image.fromarray(np.concatenate([rows[0], gap, rows[1], gap, rows[2]]))
-
-
-def _row(cells: Tensor) -> NDArray[np.uint8]:
-    """Cells [N, H, W, 3] in [0, 1] side by side, enlarged."""
-    factor = max(1, CELL // cells.shape[1])
-    large = (cells * 255).round().byte().numpy().repeat(factor, axis=1).repeat(factor, axis=2)
-    padded = np.pad(large, ((0, 0), (0, 0), (0, GAP), (0, 0)), constant_values=255)
-    return np.concatenate(list(padded), axis=1)[:, :-GAP]
+    factor = max(1, CELL // pixels.shape[2])
+    cells = (torch.cat([images, heat, overlay]) * 255).round().byte().numpy()
+    strip = montage(
+        cells.repeat(factor, axis=1).repeat(factor, axis=2),
+        fill=(255, 255, 255),
+        grid_shape=(3, len(pixels)),
+        padding_width=GAP,
+        channel_axis=-1,
+    )
+    return Image.fromarray(strip[GAP:-GAP, GAP:-GAP])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from skimage.util import montage
 
 from lossprint.reports.style import FAMILY_COLORS, MATPLOTLIB, OVERLAY, by_family, readable
 
@@ -44,20 +45,23 @@ class Gallery:
                 )
 
 
-def overlay(image: np.ndarray, saliency: np.ndarray, *, strength: float = 0.65) -> np.ndarray:
+STRENGTH = 0.65
+"""Share of a map's colours where it lies over its image."""
+
+
+def overlay(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Lay a map over a darkened grey version of its image.
 
     Args:
         image: uint8 [H, W, 3].
         saliency: [H, W] in [0, 1].
-        strength: share of the map's colours in the result.
 
     Returns:
         uint8 [H, W, 3].
     """
     grey = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32) / 255.0
     heat = matplotlib.colormaps[OVERLAY](saliency.astype(np.float32))[..., :3]
-    mixed = strength * heat + (1.0 - strength) * grey[..., None]
+    mixed = STRENGTH * heat + (1.0 - STRENGTH) * grey[..., None]
     return np.round(np.clip(mixed, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
@@ -76,7 +80,14 @@ def gallery_figure(gallery: Gallery, families: dict[str, str]) -> Figure:
             layout="constrained",
         )
         axes = figure.add_subplot()
-        axes.imshow(_mosaic(np.stack(rows), gap))
+        mosaic = montage(
+            np.concatenate(rows),
+            fill=(255, 255, 255),
+            grid_shape=(len(rows), count),
+            padding_width=gap,
+            channel_axis=-1,
+        )
+        axes.imshow(mosaic[gap:-gap, gap:-gap])
         axes.set_anchor("W")  # centred, square pixels would leave the names less room than planned
         axes.set_xticks(
             np.arange(count) * (width + gap) + width / 2,
@@ -94,14 +105,3 @@ def gallery_figure(gallery: Gallery, families: dict[str, str]) -> Figure:
         axes.spines[:].set_visible(False)
         axes.set_title(gallery.title, loc="left")
     return figure
-
-
-def _mosaic(tiles: np.ndarray, gap: int) -> np.ndarray:
-    """Lay uint8 tiles [R, C, H, W, 3] out as one white-ruled picture."""
-    rows, columns, height, width, _ = tiles.shape
-    padded = np.full((rows, columns, height + gap, width + gap, 3), 255, dtype=np.uint8)
-    padded[:, :, :height, :width] = tiles
-    picture = padded.transpose(0, 2, 1, 3, 4).reshape(
-        rows * (height + gap), columns * (width + gap), 3
-    )
-    return picture[:-gap, :-gap]
