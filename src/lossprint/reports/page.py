@@ -18,12 +18,10 @@ from matplotlib.colors import Normalize, to_hex
 
 from lossprint.reports.findings import Finding
 from lossprint.reports.section import Grid, Link, PrintedTable, Widget
-from lossprint.reports.style import FAMILY_MARKERS, SEQUENTIAL, family_rank, readable
+from lossprint.reports.style import FAMILY_GLYPHS, SEQUENTIAL, family_rank, ink, readable
 
 SHOWN_FINDINGS = 6
 """Findings that are open; the others unfold."""
-
-_GLYPHS = {"o": "●", "s": "■", "X": "✖"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def render_page(
         columns=list(overview.columns),
         rows=[_cells(row) for _, row in overview.iterrows()],
         families=families,
-        glyphs={family: _GLYPHS[FAMILY_MARKERS.get(family, "X")] for family in families},
+        glyphs={family: FAMILY_GLYPHS.get(family, "✖") for family in families},
         cards=cards,
         parts=shown,
         files=files,
@@ -186,11 +184,10 @@ def _shades(grid: Grid) -> list[tuple[str, list[_Cell]]]:
                 cells.append(_Cell("–", f"{where}: not known", "#eeeeee", "#555555"))
                 continue
             color = colors(float(scale(value)))
-            light = np.dot(color[:3], (0.2126, 0.7152, 0.0722)) > 0.45
             star = "*" if grid.marked_from is not None and value >= grid.marked_from else ""
             text = f"{value:.{grid.digits}f}{star}"
             title = f"{where}: {value:.{grid.digits + 2}f}"
-            cells.append(_Cell(text, title, to_hex(color), "#000000" if light else "#ffffff"))
+            cells.append(_Cell(text, title, to_hex(color), ink(color)))
         rows.append((name, cells))
     return rows
 

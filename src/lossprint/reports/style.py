@@ -1,7 +1,7 @@
 """One look for every figure: a colour per loss, a marker and line style per family."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from skimage.color import lab2rgb, rgb2lab
 
 FAMILIES = ("ranking", "classification", "control")
 FAMILY_MARKERS: Mapping[str, str] = {"ranking": "o", "classification": "s", "control": "X"}
+FAMILY_GLYPHS: Mapping[str, str] = {"ranking": "●", "classification": "■", "control": "✖"}
 FAMILY_LINES: Mapping[str, str] = {"ranking": "-", "classification": "--", "control": ":"}
 # Blue and orange are told apart under every common colour blindness, and by lightness in grey.
 FAMILY_COLORS: Mapping[str, str] = {
@@ -107,6 +108,11 @@ def _pool(family: str) -> np.ndarray:
 
 def _lab(color: str) -> np.ndarray:
     return rgb2lab(np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)]], dtype=np.uint8))[0]
+
+
+def ink(color: Sequence[float]) -> str:
+    """What is written on a colour, RGB in [0, 1]: black on light ones, white on dark ones."""
+    return "#000000" if np.dot(color[:3], (0.2126, 0.7152, 0.0722)) > 0.45 else "#ffffff"
 
 
 def family_rank(family: str) -> int:

@@ -9,26 +9,19 @@ from matplotlib.ticker import MaxNLocator
 
 from lossprint.reports.style import FAMILY_LINES, FAMILY_MARKERS, MATPLOTLIB, by_family, readable
 
+COLUMNS = 3
+"""Panels in a row."""
 
-def training_curves(
-    curves: pd.DataFrame, metrics: list[str], *, colors: Mapping[str, str], columns: int = 3
-) -> Figure:
+
+def training_curves(curves: pd.DataFrame, *, colors: Mapping[str, str]) -> Figure:
     """Draw each metric over epochs: a line per loss (mean over its runs), a band least to most.
 
     Args:
-        curves: the `curves` table.
-        metrics: which metrics, one panel each.
-        columns: panels in a row.
-
-    Raises:
-        ValueError: `metrics` is empty or names what the table lacks.
+        curves: the `curves` table, not empty; each of its metrics gets a panel.
+        colors: of every loss.
     """
-    known = set(curves["metric"])
-    unknown = [metric for metric in metrics if metric not in known]
-    if unknown or not metrics:
-        lacking = ", ".join(unknown) or "an empty list"
-        raise ValueError(f"no curve for {lacking}; known: {', '.join(sorted(known))}")
-    columns = min(columns, len(metrics))
+    metrics = list(dict.fromkeys(curves["metric"]))
+    columns = min(COLUMNS, len(metrics))
     rows = -(-len(metrics) // columns)
     families = dict(zip(curves["loss"], curves["family"], strict=True))
     with matplotlib.rc_context(MATPLOTLIB):

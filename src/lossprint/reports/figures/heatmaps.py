@@ -12,11 +12,12 @@ from scipy.spatial.distance import squareform
 
 from lossprint.reports.style import (
     FAMILY_COLORS,
-    FAMILY_MARKERS,
+    FAMILY_GLYPHS,
     MATPLOTLIB,
     SEQUENTIAL,
     by_family,
     family_rank,
+    ink,
     readable,
 )
 from lossprint.reports.tables import loss_matrix, property_matrix
@@ -137,8 +138,6 @@ def _draw(
         if not np.isfinite(value):
             axes.text(column, row, "–", ha="center", va="center", color="#555555")
             continue
-        red, green, blue, _ = image.cmap(image.norm(value))
-        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.45
         marked = significant is not None and value >= significant
         axes.text(
             column,
@@ -148,7 +147,7 @@ def _draw(
             va="center",
             fontsize=7,
             fontweight="bold" if marked else "normal",
-            color="black" if light else "white",
+            color=ink(image.cmap(image.norm(value))),
         )
     axes.set_xticks(
         range(len(matrix.columns)), [readable(name) for name in matrix.columns], rotation=40
@@ -169,10 +168,7 @@ def _mark_families(
     for labels in sides:
         for label, loss in zip(labels, losses, strict=True):
             label.set_color(FAMILY_COLORS.get(families[loss], "black"))
-    glyphs = {"o": "●", "s": "■", "X": "✖"}
-    axes.set_yticklabels(
-        [f"{readable(x)} {glyphs[FAMILY_MARKERS.get(families[x], 'X')]}" for x in losses]
-    )
+    axes.set_yticklabels([f"{readable(x)} {FAMILY_GLYPHS.get(families[x], '✖')}" for x in losses])
     ranks = [family_rank(families[loss]) for loss in losses]
     if ranks != sorted(ranks):
         return

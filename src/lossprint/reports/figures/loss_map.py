@@ -12,17 +12,16 @@ from lossprint.reports.style import FAMILY_MARKERS, MATPLOTLIB, readable
 from lossprint.reports.tables import loss_matrix
 
 
-def classical_mds(distances: np.ndarray, dimensions: int = 2) -> tuple[np.ndarray, float]:
-    """Place points so that their distances match (Torgerson's classical scaling).
+def classical_mds(distances: np.ndarray) -> tuple[np.ndarray, float]:
+    """Place points in the plane so that their distances match (Torgerson's classical scaling).
 
     Args:
-        distances: symmetric [L, L], zero diagonal.
-        dimensions: K.
+        distances: symmetric [L, L], zero diagonal, L ≥ 2.
 
     Returns:
-        Points [L, K], centred, each axis with its largest coordinate positive (which makes the
+        Points [L, 2], centred, each axis with its largest coordinate positive (which makes the
         result unique for distinct eigenvalues), and the share of the squared distances that the
-        K axes carry: their eigenvalues over the sum of all positive ones (1 for all-zero
+        two axes carry: their eigenvalues over the sum of all positive ones (1 for all-zero
         distances).
 
     Raises:
@@ -37,13 +36,11 @@ def classical_mds(distances: np.ndarray, dimensions: int = 2) -> tuple[np.ndarra
     gram = -0.5 * centering @ np.square(distances) @ centering
     values, vectors = np.linalg.eigh(gram)
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-    kept = min(dimensions, count)
-    points = np.zeros((count, dimensions))
-    points[:, :kept] = vectors[:, :kept] * np.sqrt(values[:kept])
+    points = vectors[:, :2] * np.sqrt(values[:2])
     largest = np.abs(points).argmax(axis=0)
-    points *= np.where(points[largest, np.arange(dimensions)] < 0, -1.0, 1.0)
+    points *= np.where(points[largest, [0, 1]] < 0, -1.0, 1.0)
     total = values.sum()
-    return points, float(values[:kept].sum() / total) if total > 0 else 1.0
+    return points, float(values[:2].sum() / total) if total > 0 else 1.0
 
 
 def loss_map(

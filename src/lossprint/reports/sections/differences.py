@@ -13,6 +13,7 @@ from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import Drawing, PrintedTable, Section
 from lossprint.reports.sections.explorer import IMAGES
 from lossprint.reports.style import readable
+from lossprint.reports.tables import number
 from lossprint.reports.wording import p_value, sentence
 
 SHOWN = 8
@@ -25,7 +26,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
     if images.empty or members.empty or IMAGES not in evidence.arrays:
         return
     position = {frame: row for row, frame in enumerate(images["frame"])}
-    for number, row in enumerate(_confirmed(evidence).itertuples(), start=1):
+    for place, row in enumerate(_confirmed(evidence).itertuples(), start=1):
         chosen = members[
             (members["loss_near"] == row.loss_near)
             & (members["loss_far"] == row.loss_far)
@@ -36,7 +37,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
         pictures = evidence.arrays[IMAGES][[position[frame] for frame in frames]]
         gallery = Gallery(title, tuple(map(str, frames)), pictures, {})
         yield Drawing(
-            f"difference_{number}",
+            f"difference_{place}",
             f"{title}: {row.images} images; {_shared(row, evidence.alpha)}.",
             figures.gallery_figure(gallery, evidence.families()),
             photographs=True,
@@ -53,7 +54,7 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
             "near under": table["loss_near"],
             "far under": table["loss_far"],
             "images": table["images"].astype(str),
-            "gap": table["gap"].map(_cell),
+            "gap": table["gap"].map(number),
             "p": table["p"].map(lambda p: "" if np.isnan(p) else p_value(p)),
             "shared property": table["property"].map(readable),
             "pairs that share it": table["share"].map("{:.0%}".format),
@@ -106,10 +107,6 @@ def _shared(row: Any, alpha: float) -> str:
         f"they share {readable(row.property)} ({row.share:.0%} of their pairs, {row.expected:.0%} "
         f"of any, p = {p_value(row.p_property)})"
     )
-
-
-def _cell(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.2f}"
 
 
 SECTION = Section(
