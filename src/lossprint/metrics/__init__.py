@@ -8,56 +8,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lossprint.metrics.between_families import FamilyContrast, family_contrast
-    from lossprint.metrics.between_losses import LossContrast, loss_contrast
-    from lossprint.metrics.cka import debiased_cka, debiased_cka_matrix
-    from lossprint.metrics.concatenation import concatenated
-    from lossprint.metrics.fisher import fisher_mean, fisher_std
-    from lossprint.metrics.geometry import EmbeddingGeometry, embedding_geometry
-    from lossprint.metrics.intervals import (
-        Interval,
-        image_groups,
-        jackknife_values,
-        mean_over_images,
-        mean_over_runs_and_images,
-    )
-    from lossprint.metrics.likeness import training_corrected, unusable_runs
-    from lossprint.metrics.mantel import RankRelation, likeness_against_difference
+    from lossprint.metrics.between_families import FamilyContrast as FamilyContrast
+    from lossprint.metrics.between_families import family_contrast as family_contrast
+    from lossprint.metrics.between_losses import LossContrast as LossContrast
+    from lossprint.metrics.between_losses import loss_contrast as loss_contrast
+    from lossprint.metrics.cka import debiased_cka as debiased_cka
+    from lossprint.metrics.cka import debiased_cka_matrix as debiased_cka_matrix
+    from lossprint.metrics.concatenation import concatenated as concatenated
+    from lossprint.metrics.fisher import fisher_mean as fisher_mean
+    from lossprint.metrics.fisher import fisher_std as fisher_std
+    from lossprint.metrics.geometry import EmbeddingGeometry as EmbeddingGeometry
+    from lossprint.metrics.geometry import embedding_geometry as embedding_geometry
+    from lossprint.metrics.intervals import Interval as Interval
+    from lossprint.metrics.intervals import image_groups as image_groups
+    from lossprint.metrics.intervals import jackknife_values as jackknife_values
+    from lossprint.metrics.intervals import mean_over_images as mean_over_images
+    from lossprint.metrics.intervals import mean_over_runs_and_images as mean_over_runs_and_images
+    from lossprint.metrics.intervals import without_each as without_each
+    from lossprint.metrics.likeness import training_corrected as training_corrected
+    from lossprint.metrics.likeness import unusable_runs as unusable_runs
+    from lossprint.metrics.mantel import RankRelation as RankRelation
+    from lossprint.metrics.mantel import likeness_against_difference as likeness_against_difference
+    from lossprint.metrics.properties import PropertyPrecision as PropertyPrecision
+    from lossprint.metrics.properties import normalized_r_precision as normalized_r_precision
     from lossprint.metrics.properties import (
-        PropertyPrecision,
-        normalized_r_precision,
-        normalized_r_precision_maximum,
-        property_precision,
+        normalized_r_precision_maximum as normalized_r_precision_maximum,
     )
-    from lossprint.metrics.retrieval import retrieval_metrics
-
-__all__ = [
-    "EmbeddingGeometry",
-    "FamilyContrast",
-    "Interval",
-    "LossContrast",
-    "PropertyPrecision",
-    "RankRelation",
-    "concatenated",
-    "debiased_cka",
-    "debiased_cka_matrix",
-    "embedding_geometry",
-    "family_contrast",
-    "fisher_mean",
-    "fisher_std",
-    "image_groups",
-    "jackknife_values",
-    "likeness_against_difference",
-    "loss_contrast",
-    "mean_over_images",
-    "mean_over_runs_and_images",
-    "normalized_r_precision",
-    "normalized_r_precision_maximum",
-    "property_precision",
-    "retrieval_metrics",
-    "training_corrected",
-    "unusable_runs",
-]
+    from lossprint.metrics.properties import property_precision as property_precision
+    from lossprint.metrics.retrieval import retrieval_metrics as retrieval_metrics
 
 _HOMES = {
     "EmbeddingGeometry": "geometry",
@@ -85,7 +63,10 @@ _HOMES = {
     "retrieval_metrics": "retrieval",
     "training_corrected": "likeness",
     "unusable_runs": "likeness",
+    "without_each": "intervals",
 }
+
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
