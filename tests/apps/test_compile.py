@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from lossprint.apps import build
-from lossprint.models import Backbone, Embedder
+from lossprint.models.backbones import Backbone
+from lossprint.models.embedder import Embedder
 from lossprint.saliency import saliency_maps
 from lossprint.training.losses import LossSpec
 

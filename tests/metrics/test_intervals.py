@@ -14,16 +14,16 @@ from lossprint.metrics import (
 )
 
 
-def student(values, confidence=0.95):
-    return stats.t.interval(confidence, len(values) - 1, np.mean(values), stats.sem(values))
+def student(values):
+    return stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
 
 
 def test_images_of_their_own_are_student():
     values = np.random.default_rng(0).normal(size=9)
-    found = mean_over_images(values, confidence=0.9)
+    found = mean_over_images(values)
     assert found.mean == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(student(values, 0.9))
-    with_missing = mean_over_images([*values, np.nan], confidence=0.9)
+    assert (found.low, found.high) == pytest.approx(student(values))
+    with_missing = mean_over_images([*values, np.nan])
     assert with_missing == pytest.approx(found)
 
 

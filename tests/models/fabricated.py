@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from lossprint.models import BNInception
+from lossprint.models.bn_inception import BNInception
 
 # One published folder of every loss.
 PUBLISHED_FOLDERS = {

@@ -10,7 +10,9 @@ import torchvision
 from omegaconf import OmegaConf
 from torch import nn
 
-from lossprint.models import BNInception, build_backbone, build_embedder
+from lossprint.models.backbones import build_backbone
+from lossprint.models.bn_inception import BNInception
+from lossprint.models.embedder import build_embedder
 
 CONFIGS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossprint.models import BNInception
+from lossprint.models.bn_inception import BNInception
 
 
 @pytest.fixture(scope="module")

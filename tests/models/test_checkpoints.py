@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lossprint.models import load_checkpoint, load_weights, read_state_dict, rename_keys
-from lossprint.models.checkpoints import check_embeds
+from lossprint.models.archives import read_state_dict
+from lossprint.models.checkpoints import check_embeds, load_checkpoint, load_weights
+from lossprint.models.key_maps import rename_keys
 
 
 def linear_state() -> dict[str, torch.Tensor]:

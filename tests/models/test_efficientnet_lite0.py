@@ -12,8 +12,9 @@ from PIL import Image
 from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
 
 from lossprint.data.transforms import Preprocessing
-from lossprint.models import build_backbone, efficientnet_lite0
+from lossprint.models import efficientnet_lite0
 from lossprint.models.archives import read_state_dict
+from lossprint.models.backbones import build_backbone
 from lossprint.models.efficientnet_lite0 import (
     PACKAGE,
     load_packaged,

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lossprint.models import Backbone, Embedder, build_embedder
+from lossprint.models.backbones import Backbone
+from lossprint.models.embedder import Embedder, build_embedder
 
 
 def images() -> torch.Tensor:

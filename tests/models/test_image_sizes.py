@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossprint.models import build_backbone
+from lossprint.models.backbones import build_backbone
 from lossprint.models.image_sizes import check_image_sizes
 
 

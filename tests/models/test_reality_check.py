@@ -8,8 +8,11 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from lossprint.models import find_reality_check_models
-from lossprint.models.reality_check import FAMILIES_AND_DISTANCES, PREPROCESSING
+from lossprint.models.reality_check import (
+    FAMILIES_AND_DISTANCES,
+    PREPROCESSING,
+    find_reality_check_models,
+)
 from tests.models.fabricated import PUBLISHED_FOLDERS
 
 CONF = Path(__file__).parents[2] / "conf"

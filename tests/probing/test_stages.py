@@ -6,8 +6,9 @@ import torch
 import torchvision
 from torch import nn
 
-from lossprint.models import BNInception, Embedder
 from lossprint.models.backbones import Backbone, build_backbone
+from lossprint.models.bn_inception import BNInception
+from lossprint.models.embedder import Embedder
 from lossprint.probing import make_stage_features, probe_stage_features, stages
 from lossprint.probing.network import LoadedNetwork, weights_key
 from tests.studies.planted import probe_set

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lossprint.data.transforms import Preprocessing
-from lossprint.models import read_state_dict
+from lossprint.models.archives import read_state_dict
 from lossprint.models.reality_check import RealityCheckModel
 from lossprint.runs.imported import import_reality_check
 from lossprint.runs.load import load_run

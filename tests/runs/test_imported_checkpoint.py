@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lossprint.models import read_state_dict
+from lossprint.models.archives import read_state_dict
 from lossprint.runs.imported_checkpoint import Checkpoint, import_checkpoint, listed_checkpoints
 from lossprint.runs.registry import find_runs
 

@@ -170,8 +170,7 @@ def test_runs_below_three_are_points_and_images_are_a_sample_all_the_same():
 
 def test_large_sets_have_no_interval_that_takes_computing_all_again(once, monkeypatch):
     made, _ = once
-    for study in ("property_clustering", "embedding_similarity"):
-        monkeypatch.setattr(f"lossprint.studies.{study}.LARGEST_SET", PROBE - 1)
+    monkeypatch.setattr("lossprint.studies.intervals.LARGEST_SET", PROBE - 1)
     study = Study(made, probe_set(), SETTINGS, PIECES)
     for name in ("properties_by_loss", "similarity_by_loss"):
         assert study.table(name)[["image_low", "image_high"]].isna().all(axis=None)

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from lossprint.metrics.intervals import CONFIDENCE
 from lossprint.metrics.likeness import FLOOR, Likeness, log_rho
 from lossprint.metrics.relabelings import Relabelings, within_blocks
 
 LEVEL, POWER = 0.05, 0.8
 """Of the test, and of the smallest difference that is said to be detectable."""
-
-CONFIDENCE = 0.95
 
 FOR_INTERVALS = 3
 """Replicates of each loss that an interval takes."""

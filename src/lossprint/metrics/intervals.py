@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import expit, logit
 
+CONFIDENCE = 0.95
+
 GROUPS = 20
 """Groups of images that are left out one at a time, where there are more images."""
 
@@ -24,9 +26,8 @@ def mean_over_images(
     clusters: ArrayLike | None = None,
     *,
     bounded: bool = False,
-    confidence: float = 0.95,
 ) -> Interval:
-    """Mean over N images of one network (or one pair), its interval from images as a sample.
+    """Mean over N images of one network (or one pair), its 95 % interval from images as a sample.
 
     Images of one cluster (renders of one design) do not vary on their own: the variance is that of
     the clusters' sums of residuals, Student's t with one degree less than there are clusters.
@@ -36,7 +37,6 @@ def mean_over_images(
         clusters: [N] what each image belongs to; without it each is its own.
         bounded: the values are shares of [0, 1], and so shall be the interval: it is that of the
             mean's logit, transformed back.
-        confidence: level of the interval.
 
     Returns:
         NaN low and high with fewer than two clusters.
@@ -52,7 +52,7 @@ def mean_over_images(
     if images.ndim != 1:
         raise ValueError(f"values have shape {list(images.shape)}: they must be [N]")
     mean, variance, degrees = _over_images(images[None], clusters, bounded)
-    return _interval(mean, variance, degrees, bounded, confidence)
+    return _interval(mean, variance, degrees, bounded)
 
 
 def mean_over_runs_and_images(
@@ -60,9 +60,8 @@ def mean_over_runs_and_images(
     clusters: ArrayLike | None = None,
     *,
     bounded: bool = False,
-    confidence: float = 0.95,
 ) -> Interval:
-    """Mean over M runs and N images, its interval from runs and images as samples.
+    """Mean over M runs and N images, its 95 % interval from runs and images as samples.
 
     The variances of the mean over runs (of their means) and over images (of their means over runs,
     by cluster) are added, which counts what varies with both twice and so is never too short;
@@ -71,7 +70,7 @@ def mean_over_runs_and_images(
     Args:
         values: [M, N], the same images in all runs; NaN is missing. The mean is that of the images'
             means over the runs that have them.
-        clusters, bounded, confidence: as for `mean_over_images`.
+        clusters, bounded: as for `mean_over_images`.
 
     Returns:
         NaN low and high with fewer than three runs, whose spread is hardly known, or fewer than two
@@ -90,7 +89,7 @@ def mean_over_runs_and_images(
     of_runs = runs.var(ddof=1) / len(runs)
     variance = of_runs + of_images
     parts = of_runs**2 / (len(runs) - 1) + of_images**2 / image_degrees
-    return _interval(mean, variance, variance**2 / parts if parts else 1.0, bounded, confidence)
+    return _interval(mean, variance, variance**2 / parts if parts else 1.0, bounded)
 
 
 def image_groups(
@@ -119,6 +118,11 @@ def image_groups(
     if number <= at_most:
         return codes
     return (np.random.default_rng(0).permutation(number) % at_most)[codes]
+
+
+def without_each(groups: NDArray[np.intp]) -> list[NDArray[np.bool_]]:
+    """For each of G groups of images [N], see `image_groups`, the images [N] that are not in it."""
+    return [groups != group for group in range(int(groups.max(initial=-1)) + 1)]
 
 
 def jackknife_values(whole: ArrayLike, left_out: ArrayLike) -> NDArray[np.float64]:
@@ -165,12 +169,10 @@ def _over_images(
     return mean, float(variance), number - 1
 
 
-def _interval(
-    mean: float, variance: float, degrees: float, bounded: bool, confidence: float
-) -> Interval:
+def _interval(mean: float, variance: float, degrees: float, bounded: bool) -> Interval:
     if not degrees >= 1:
         return Interval(mean, float("nan"), float("nan"))
-    reach = float(stats.t.ppf((1 + confidence) / 2, degrees) * np.sqrt(variance))
+    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(variance))
     if not bounded or reach == 0:
         return Interval(mean, mean - reach, mean + reach)
     # Of a mean m of standard error e, the logit has e / (m (1 − m)).

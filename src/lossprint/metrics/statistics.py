@@ -12,13 +12,11 @@ class GroupComparison:
     """Two groups of values, compared by ranks.
 
     Attributes:
-        statistic: Mann–Whitney U of the first group.
-        p: two-sided; exact for small groups without ties.
+        p: Mann–Whitney's, two-sided; exact for small groups without ties.
         superiority: probability that a value of the first group exceeds one of the second, ties
             counting half (Vargha and Delaney's A): U / (n m), 1/2 where the groups are alike.
     """
 
-    statistic: float
     p: float
     superiority: float
 
@@ -35,9 +33,7 @@ def compare_groups(first: ArrayLike, second: ArrayLike) -> GroupComparison:
     """
     a, b = _finite(first, "first group"), _finite(second, "second group")
     test = stats.mannwhitneyu(a, b)
-    return GroupComparison(
-        float(test.statistic), float(test.pvalue), float(test.statistic) / (len(a) * len(b))
-    )
+    return GroupComparison(float(test.pvalue), float(test.statistic) / (len(a) * len(b)))
 
 
 def holm(p: ArrayLike) -> NDArray[np.float64]:

@@ -33,10 +33,10 @@ def embed(
     Raises:
         ValueError: there is no batch.
     """
-    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     found: list[Tensor] = []
     done = 0
-    with _evaluating(model):
+    with evaluating(model):
         for batch in _one_ahead(batches):
             # Results stay on the device until the end: fetching one would wait for it.
             found.append(model(batch.to(device, non_blocking=True)).float())
@@ -96,6 +96,11 @@ def embed_in_parts(
     return torch.cat(found)
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Of a network's first weight; the CPU for a network without any."""
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))
+
+
 def _read_part(path: Path) -> Tensor | None:
     try:
         return load_tensors(path)["embeddings"]
@@ -114,7 +119,7 @@ def _one_ahead(batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode; afterwards every part of the model is in the mode it was in."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from lossprint.models.embedding import evaluating
+
 # Multiples of patches and windows, and the sizes that published networks were trained at.
 CANDIDATES = (32, 48, 64, 80, 96, 112, 128, 160, 192, 196, 224, 227, 240, 256, 288, 299, 320, 384)
 
@@ -35,15 +37,10 @@ def check_image_sizes(network: nn.Module, sizes: Mapping[str, int]) -> None:
 
 def _refusal(network: nn.Module, size: int) -> str | None:
     """Why a network takes no images of a size; None if it does."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     try:
-        with torch.no_grad():
+        with evaluating(network), torch.no_grad():
             network(torch.zeros(1, 3, size, size))
     # Libraries refuse a size by assertions, by errors of their own and by shapes that do not fit.
     except (AssertionError, RuntimeError, ValueError) as error:
         return " ".join(str(error).split())
-    finally:
-        for module, mode in modes:
-            module.training = mode
     return None

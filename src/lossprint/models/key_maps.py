@@ -170,8 +170,8 @@ def propose(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Proposal 
     wanted = [key for key in own if not key.endswith(_COUNTER)]
     prefixes = _prefixes(state, own, wanted)
     if prefixes is not None:
-        renamed = rename_keys(state, prefixes | dict.fromkeys(_dropped(state, own, prefixes)))
         dropped = _dropped(state, own, prefixes)
+        renamed = rename_keys(state, prefixes | dict.fromkeys(dropped))
         key_map = {key: value for key, value in prefixes.items() if key or value}
         return Proposal(
             {**key_map, **dict.fromkeys(dropped)}, len(own.keys() & renamed.keys()), dropped

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lossprint.models.backbones import TIMM, TORCHVISION, Backbone, build_backbone
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_CAFFE = {"mean": (104.0, 117.0, 128.0), "std": (1.0, 1.0, 1.0), "channels": "bgr", "scale": 1.0}
+CAFFE = {"mean": (104.0, 117.0, 128.0), "std": (1.0, 1.0, 1.0), "channels": "bgr", "scale": 1.0}
 _MODES = ("bicubic", "bilinear", "nearest")
 
 
@@ -41,7 +41,7 @@ def native_input(name: str) -> NativeInput:
     """
     name = name.removeprefix(TORCHVISION)
     if name == "bn_inception":
-        return NativeInput(224, "bilinear", _CAFFE)
+        return NativeInput(224, "bilinear", CAFFE)
     if name == "efficientnet_lite0":
         name = f"{TIMM}tf_efficientnet_lite0"
     if name.startswith(TIMM):

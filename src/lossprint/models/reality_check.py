@@ -14,17 +14,12 @@ from lossprint.models.bn_inception import BNInception
 from lossprint.models.checkpoints import load_weights
 from lossprint.models.embedder import Embedder
 from lossprint.models.key_maps import rename_keys
+from lossprint.models.native import CAFFE
 
 TRUNK, EMBEDDER = "trunk_best.pth", "embedder_best.pth"
 # What these models were trained to see: Caffe's BGR, 0 to 255, minus the mean; 227 px cut from the
 # middle of an image whose short side is 256 px.
-PREPROCESSING: Mapping[str, object] = {
-    "mean": (104.0, 117.0, 128.0),
-    "std": (1.0, 1.0, 1.0),
-    "channels": "bgr",
-    "scale": 1.0,
-}
-SHORT_SIDE, SIZE = 256, 227
+PREPROCESSING: Mapping[str, object] = CAFFE
 
 FAMILIES_AND_DISTANCES: Mapping[str, tuple[str, str]] = {
     "contrastive": ("ranking", "lp"),

@@ -24,7 +24,6 @@ from lossprint.probing.network import weights_key as weights_key
 from lossprint.probing.progress import ImagesDone as ImagesDone
 from lossprint.probing.properties import make_properties as make_properties
 from lossprint.probing.properties import probe_properties as probe_properties
-from lossprint.probing.properties import properties_key as properties_key
 from lossprint.probing.properties import properties_left_out as properties_left_out
 from lossprint.probing.properties import properties_maximum as properties_maximum
 from lossprint.probing.settings import MapSettings as MapSettings
@@ -33,5 +32,4 @@ from lossprint.probing.shares import area_shares as area_shares
 from lossprint.probing.shares import saliency_shares as saliency_shares
 from lossprint.probing.stages import make_stage_features as make_stage_features
 from lossprint.probing.stages import probe_stage_features as probe_stage_features
-from lossprint.probing.stages import stage_features_key as stage_features_key
 from lossprint.probing.stages import stages as stages

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
-from lossprint.probing.network import Network, device_of
+from lossprint.models.embedding import device_of
+from lossprint.probing.network import Network
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.runs.cache import content_key, kept_file
 from lossprint.saliency import attribution_maps

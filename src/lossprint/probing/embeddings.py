@@ -5,8 +5,8 @@ import shutil
 from torch import Tensor, nn
 
 from lossprint.data.probe import ProbeSet
-from lossprint.models.embedding import embed, embed_in_parts
-from lossprint.probing.network import Network, Preprocess, device_of
+from lossprint.models.embedding import device_of, embed, embed_in_parts
+from lossprint.probing.network import Network, Preprocess
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.runs.cache import cache_file, content_key, load_or_compute
 from lossprint.tensor_files import read_about
@@ -60,13 +60,12 @@ def make_embeddings(
     batch_size: int = BATCH,
 ) -> Tensor:
     """Embed the first probe images where the network is, [N, D] on the CPU; nothing is kept."""
-    count = len(probe) if images is None else min(images, len(probe))
-    device = device_of(model)
+    rows, device = range(len(probe))[:images], device_of(model)
     batches = (
-        preprocessing(probe.pixels(range(start, min(start + batch_size, count))).to(device))
-        for start in range(0, count, batch_size)
+        preprocessing(probe.pixels(rows[start : start + batch_size]).to(device))
+        for start in range(0, len(rows), batch_size)
     )
-    return embed(model, batches, progress=lambda done: progress("embeddings", done, count))
+    return embed(model, batches, progress=lambda done: progress("embeddings", done, len(rows)))
 
 
 def kept_for_another_set(network: Network, probe: ProbeSet) -> bool:

@@ -8,7 +8,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from lossprint.data.probe import ProbeSet
-from lossprint.probing.network import Network, Preprocess, device_of
+from lossprint.models.embedding import device_of
+from lossprint.probing.network import Network, Preprocess
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.probing.settings import MapSettings
 from lossprint.runs.cache import content_key, kept_file
@@ -20,7 +21,7 @@ IMAGES_AT_ONCE = 32
 
 def map_rows(probe: ProbeSet, settings: MapSettings) -> range:
     """The probe images that get maps: the first ones."""
-    return range(len(probe) if settings.images is None else min(settings.images, len(probe)))
+    return range(len(probe))[: settings.images]
 
 
 def maps_key(network: Network, probe: ProbeSet, settings: MapSettings) -> str:

@@ -113,8 +113,3 @@ def _state_key(state: Mapping[str, Tensor]) -> str:
 def fastest_device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Of a network's first weight; the CPU for a network without any."""
-    return next((weight.device for weight in model.parameters()), torch.device("cpu"))

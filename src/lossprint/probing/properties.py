@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
-from lossprint.metrics import normalized_r_precision, normalized_r_precision_maximum
+from lossprint.metrics import (
+    normalized_r_precision,
+    normalized_r_precision_maximum,
+    without_each,
+)
 from lossprint.probing.embeddings import BATCH, embeddings_key, probe_embeddings
 from lossprint.probing.network import Network
 from lossprint.probing.progress import ImagesDone, untold
@@ -66,19 +70,16 @@ def properties_left_out(
         embeddings = probe_embeddings(network, probe, progress)
         # Text, so that few images with many values are no continuous numbers.
         labels = probe.properties.apply(lambda column: column.map(str, na_action="ignore"))
-        shares = torch.full(
-            (int(groups.max(initial=-1)) + 1, labels.shape[1]), torch.nan, dtype=torch.float64
-        )
-        for group, row in enumerate(shares):
-            kept = np.flatnonzero(groups != group)
+        left_out = without_each(groups)
+        shares = torch.full((len(left_out), labels.shape[1]), torch.nan, dtype=torch.float64)
+        for row, others in zip(shares, left_out, strict=True):
+            kept = np.flatnonzero(others)
             known = labels.iloc[kept].notna().any().to_numpy(copy=True)
             if len(kept) < 3 or not known.any():
                 continue
             table = labels.iloc[kept].loc[:, known]
-            found, largest = (
-                _precision(embeddings[kept], table, settings),
-                _maximum(table, settings),
-            )
+            found = _precision(embeddings[kept], table, settings)
+            largest = _maximum(table, settings)
             row[known] = torch.tensor([found[name] / largest[name] for name in found]).double()
         return {"shares": shares}
 

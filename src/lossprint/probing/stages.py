@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from lossprint.data.probe import ProbeSet
-from lossprint.models.embedding import embed
-from lossprint.probing.network import Network, Preprocess, device_of
+from lossprint.models.embedding import device_of, embed
+from lossprint.probing.network import Network, Preprocess
 from lossprint.probing.progress import ImagesDone, untold
 from lossprint.runs.cache import content_key, load_or_compute
 
@@ -22,7 +22,7 @@ TRUNK_SHARE = 0.9
 
 def stage_features_key(network: Network, probe: ProbeSet, images: int | None = None) -> str:
     """Of what stage features depend on: weights and images."""
-    count = len(probe) if images is None else min(images, len(probe))
+    count = len(range(len(probe))[:images])
     return content_key("stages", network.weights_key, probe.fingerprint, count)
 
 
@@ -59,13 +59,12 @@ def make_stage_features(
     Returns:
         [N, C] float32 on the CPU for each of `stages`, and `embedding` [N, D], which comes last.
     """
-    count = len(probe) if images is None else min(images, len(probe))
-    device = device_of(model)
+    rows, device = range(len(probe))[:images], device_of(model)
 
-    def batch(start: int, stop: int) -> Tensor:
-        return preprocessing(probe.pixels(range(start, min(stop, count))).to(device))
+    def batch(chosen: range) -> Tensor:
+        return preprocessing(probe.pixels(chosen).to(device))
 
-    watched = stages(model, batch(0, 1))
+    watched = stages(model, batch(rows[:1]))
     latest: dict[str, Tensor] = {}
     found: dict[str, list[Tensor]] = {name: [] for name in watched}
 
@@ -86,8 +85,8 @@ def make_stage_features(
         hooks.callback(model.register_forward_hook(collect).remove)
         embeddings = embed(
             model,
-            (batch(start, start + BATCH) for start in range(0, count, BATCH)),
-            progress=lambda done: progress("stages", done, count),
+            (batch(rows[start : start + BATCH]) for start in range(0, len(rows), BATCH)),
+            progress=lambda done: progress("stages", done, len(rows)),
         )
     return {name: torch.cat(parts) for name, parts in found.items()} | {"embedding": embeddings}
 

@@ -75,10 +75,6 @@ def _config(
     model: RealityCheckModel, section: Mapping[str, Any], embedding_size: int
 ) -> dict[str, Any]:
     """A training's configuration, as far as the analysis reads it."""
-    preprocessing = {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in PREPROCESSING.items()
-    }
     return {
         "imported": {
             name: [str((model.folder / name).resolve()), (model.folder / name).stat().st_size]
@@ -93,7 +89,7 @@ def _config(
             "weights": section.get("weights"),
             "embedding_size": embedding_size,
             "freeze_batchnorm": True,
-            "preprocessing": preprocessing,
+            "preprocessing": dict(PREPROCESSING),
         },
         "data_root": str(section["data_root"]),
         "fold": model.fold,

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from lossprint.data.probe import ProbeSet
-from lossprint.studies.columns import SKIPPED, empty, skipped
+from lossprint.studies.columns import skipped, together
 from lossprint.studies.matching import MatchedNetwork
 from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
@@ -99,7 +99,7 @@ def analyse(
         tables[name] = study.table(name)
         done += 1
     gaps += study.skipped
-    tables["skipped"] = pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)
+    tables["skipped"] = together(gaps)
     on_text("done")
     return Analysis(tables, study.arrays, used)
 

@@ -8,6 +8,7 @@ from scipy.linalg import orthogonal_procrustes
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from lossprint.studies.columns import empty_tables
 from lossprint.studies.explorer import IMAGES
 from lossprint.studies.loss_geometry import loss_embeddings
 from lossprint.studies.study import Results, Study, Tables
@@ -31,7 +32,7 @@ def compute(study: Study) -> Results:
     frames = study.probe.properties.index[:IMAGES]
     families = {network.loss: network.family for network in study.networks}
     if len(frames) < FEWEST:
-        return {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
+        return empty_tables(TABLES)
     embeddings = {
         loss: embedding[: len(frames)].numpy()
         for loss, embedding in loss_embeddings(study.networks, study.embeddings).items()

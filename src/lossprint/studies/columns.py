@@ -1,6 +1,6 @@
 """Columns that many tables of a study begin with, and tables without rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -30,6 +30,11 @@ def empty(columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({column: pd.Series(dtype=object) for column in columns})
 
 
+def empty_tables(tables: Mapping[str, Sequence[str]]) -> dict[str, pd.DataFrame]:
+    """Tables without rows, of these columns by name."""
+    return {name: empty(columns) for name, columns in tables.items()}
+
+
 def skipped(part: str, reason: str, *, run: str = "") -> pd.DataFrame:
     """A row of the table `skipped`.
 
@@ -39,3 +44,8 @@ def skipped(part: str, reason: str, *, run: str = "") -> pd.DataFrame:
         run: name of the network; "" where it concerns all.
     """
     return pd.DataFrame([[run, part, reason]], columns=list(SKIPPED))
+
+
+def together(gaps: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The table `skipped` of rows as `skipped` makes them; none where there are none."""
+    return pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)

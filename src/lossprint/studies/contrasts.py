@@ -1,7 +1,7 @@
 """Do losses, and families, differ by more than trainings of one loss do, by how much, and which?"""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -19,10 +19,10 @@ from lossprint.metrics import (
     unusable_runs,
 )
 from lossprint.metrics.statistics import holm
-from lossprint.studies.columns import LOSS, LOSS_PAIR, RUN, empty, skipped
+from lossprint.studies.columns import LOSS, LOSS_PAIR, RUN, empty, skipped, together
 from lossprint.studies.embedding_similarity import compared_pairs
 from lossprint.studies.map_agreement import agreement_of_pairs, correlation_left_out
-from lossprint.studies.pairs import replicates
+from lossprint.studies.pairs import are_trained, replicates
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.study import Results, Study, Tables
 
@@ -116,7 +116,7 @@ def contrasts(
         if measure in LEADING:
             gaps += left_out(runs, what, collapsed)
         runs = runs.usable(collapsed)
-        if len(set(runs.losses)) < 2:
+        if len(runs.families) < 2:
             continue
         name = "divergence" if measure == "likeness" else measure
         found = loss_contrast(*runs.labelled, stratum=runs.strata, **options)
@@ -139,20 +139,14 @@ def contrasts(
                 stratum=runs.strata,
                 **options,
             )
-            rows.append(
-                _row(name, "family", runs)
-                | {
-                    "statistic": family.statistic,
-                    "p": family.p,
-                    "smallest_p": family.smallest_p,
-                }
-            )
-    tables = {
+            tested = {key: getattr(family, key) for key in ("statistic", "p", "smallest_p")}
+            rows.append(_row(name, "family", runs) | tested)
+    return {
         "contrasts": adjusted(pd.DataFrame(rows, columns=list(COLUMNS[:-2]))),
         "odd_losses": pd.DataFrame(odd, columns=list(TABLES["odd_losses"])),
         "corrected_by_loss": _corrected(rho),
+        "skipped": together(gaps),
     }
-    return tables | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
 
 
 def against_noise(
@@ -166,7 +160,7 @@ def against_noise(
         A row of the table `contrasts`; None without two losses.
     """
     runs = ComparedRuns.of(pairs, measure)
-    if runs is None or len(set((runs := runs.usable(collapsed)).losses)) < 2:
+    if runs is None or len((runs := runs.usable(collapsed)).families) < 2:
         return None
     options = {"draws": settings.draws, "seed": settings.seed}
     return _loss_row(measure, runs, loss_contrast(*runs.labelled, stratum=runs.strata, **options))
@@ -178,87 +172,77 @@ class ComparedRuns:
 
     Attributes:
         likeness: [R, R], NaN where a pair is missing, 1 on the diagonal.
-        names, losses: [R].
-        replicates: [R] the seed, or the fold where the trainings of a loss differ in that alone.
-        strata: [R] what keeps runs apart: the fold, where seeds differ.
+        table: [R rows] with the columns `RUN`.
         varying: "seed", "fold" or "", see `lossprint.studies.pairs.replicates`.
-        families: by loss.
     """
 
     likeness: NDArray[np.float64]
-    names: NDArray
-    losses: NDArray
-    replicates: NDArray
-    strata: NDArray
+    table: pd.DataFrame
     varying: str
-    families: dict[str, str]
 
     @classmethod
     def of(cls, pairs: pd.DataFrame, measure: str, *, controls: bool = False) -> Self | None:
         """Without controls, unless they are asked for; None where there are no two runs."""
-        chosen = pairs
-        if not controls:
-            chosen = pairs[(pairs["family_a"] != "control") & (pairs["family_b"] != "control")]
+        chosen = pairs if controls else pairs[are_trained(pairs)]
         if chosen.empty:
             return None
         sides = [
             chosen[[f"{column}_{side}" for column in RUN]].set_axis(RUN, axis="columns")
             for side in "ab"
         ]
-        runs = pd.concat(sides).drop_duplicates("run").reset_index(drop=True)
+        runs = pd.concat(sides).drop_duplicates("run")
         place = {run: position for position, run in enumerate(runs["run"])}
         likeness = np.full((len(runs), len(runs)), np.nan)
         np.fill_diagonal(likeness, 1.0)
         a, b = chosen["run_a"].map(place).to_numpy(int), chosen["run_b"].map(place).to_numpy(int)
         likeness[a, b] = likeness[b, a] = chosen[measure].to_numpy(float)
-        varying = replicates(pairs)
-        folds, seeds = runs["fold"].to_numpy(), runs["seed"].to_numpy()
-        by_fold = varying == "fold"
-        families = dict(zip(runs["loss"], runs["family"], strict=True))
-        return cls(
-            likeness,
-            runs["run"].to_numpy(str),
-            runs["loss"].to_numpy(str),
-            folds if by_fold else seeds,
-            np.zeros(len(runs)) if by_fold else folds,
-            varying,
-            families,
-        )
+        return cls(likeness, runs, replicates(pairs))
+
+    @property
+    def names(self) -> list[str]:
+        """[R]."""
+        return self.table["run"].tolist()
+
+    @property
+    def families(self) -> dict[str, str]:
+        """By loss."""
+        return dict(zip(self.table["loss"], self.table["family"], strict=True))
+
+    @property
+    def replicate(self) -> pd.Series:
+        """[R] the seed, or the fold where the trainings of a loss differ in that alone."""
+        return self.table["fold" if self.varying == "fold" else "seed"]
+
+    @property
+    def strata(self) -> NDArray:
+        """[R] what keeps runs apart: the fold, where seeds differ."""
+        return self.table["fold"].to_numpy() * (self.varying != "fold")
 
     @property
     def labelled(self) -> tuple[NDArray[np.float64], NDArray, NDArray]:
         """Likeness, loss and replicate, as the statistics take them."""
-        return self.likeness, self.losses, self.replicates
-
-    def without(self, names: set[str]) -> "ComparedRuns":
-        """The same without the runs of these names."""
-        kept = np.array([name not in names for name in self.names], dtype=bool)
-        losses = self.losses[kept]
-        return ComparedRuns(
-            self.likeness[np.ix_(kept, kept)],
-            self.names[kept],
-            losses,
-            self.replicates[kept],
-            self.strata[kept],
-            self.varying,
-            {loss: family for loss, family in self.families.items() if loss in losses},
-        )
-
-    def usable(self, collapsed: set[str]) -> "ComparedRuns":
-        """The same without collapsed runs and those whose likeness is not finite."""
-        runs = self.without(collapsed)
-        return runs.without({runs.names[row] for row in unusable_runs(runs.likeness)})
+        return self.likeness, self.table["loss"].to_numpy(str), self.replicate.to_numpy()
 
     @property
     def fewest(self) -> int:
         """Replicates of the loss that has the fewest."""
-        return min(len(set(self.replicates[self.losses == loss])) for loss in set(self.losses))
+        return int(self.replicate.groupby(self.table["loss"]).nunique().min())
+
+    def without(self, names: Collection[str]) -> "ComparedRuns":
+        """The same without the runs of these names."""
+        kept = ~self.table["run"].isin(names).to_numpy()
+        return replace(self, likeness=self.likeness[np.ix_(kept, kept)], table=self.table[kept])
+
+    def usable(self, collapsed: set[str]) -> "ComparedRuns":
+        """The same without collapsed runs and those whose likeness is not finite."""
+        runs = self.without(collapsed)
+        return runs.without([runs.names[row] for row in unusable_runs(runs.likeness)])
 
 
 def left_out(runs: ComparedRuns, what: str, collapsed: set[str]) -> list[pd.DataFrame]:
     """Rows of `skipped` for the runs that take no part in a contrast, and why."""
     remaining = runs.without(collapsed)
-    constant = [str(remaining.names[row]) for row in unusable_runs(remaining.likeness)]
+    constant = [remaining.names[row] for row in unusable_runs(remaining.likeness)]
     part = f"the contrast of {what}"
     return [
         *(
@@ -283,7 +267,7 @@ def _row(measure: str, contrast: str, runs: ComparedRuns) -> dict[str, object]:
         "measure": measure,
         "contrast": contrast,
         "replicates": runs.varying or "seed",
-        "losses": len(set(runs.losses)),
+        "losses": len(runs.families),
         "seeds": runs.fewest,
     }
 
@@ -292,21 +276,19 @@ def _loss_row(measure: str, runs: ComparedRuns, found: LossContrast) -> dict[str
     between = found.between
     if not np.isfinite(between):
         # Without a second training of a loss, what can be said is how alike losses are.
-        apart = runs.losses[:, None] != runs.losses[None, :]
+        losses = runs.labelled[1]
+        apart = losses[:, None] != losses
         between = float(np.mean(runs.likeness[apart]))
+    same = (
+        *("within", "share", "share_low", "share_high"),
+        *("detectable_rho", "statistic", "p", "smallest_p"),
+    )
     return _row(measure, "loss", runs) | {
-        "within": found.within,
+        **{name: getattr(found, name) for name in same},
         "between": between,
-        "share": found.share,
-        "share_low": found.share_low,
-        "share_high": found.share_high,
         "rho": found.mean_rho,
         "rho_low": found.mean_rho_low,
         "rho_high": found.mean_rho_high,
-        "detectable_rho": found.detectable_rho,
-        "statistic": found.statistic,
-        "p": found.p,
-        "smallest_p": found.smallest_p,
     }
 
 
@@ -315,17 +297,16 @@ def _rho_untrained(pairs: pd.DataFrame, measure: str, trained: ComparedRuns) -> 
     runs = ComparedRuns.of(pairs, measure, controls=True)
     if runs is None:
         return float("nan")
-    controls = {loss for loss, family in runs.families.items() if family == "control"}
-    kept = {*trained.names, *runs.names[np.isin(runs.losses, list(controls))]}
-    runs = runs.without({*runs.names} - kept)
-    control = np.isin(np.unique(runs.losses), list(controls))
+    table = runs.table
+    runs = runs.without({*table.loc[table["family"] != "control", "run"]} - {*trained.names})
+    control = np.array([runs.families[loss] == "control" for loss in np.unique(runs.labelled[1])])
     rho = training_corrected(*runs.labelled, stratum=runs.strata)[control][:, ~control]
     known = rho[np.isfinite(rho)]
     return float(np.exp(np.log(known).mean())) if len(known) else float("nan")
 
 
 def _between_over_images(
-    pairs: pd.DataFrame, measure: str, left_out: NDArray[np.float64], names: NDArray
+    pairs: pd.DataFrame, measure: str, left_out: NDArray[np.float64], names: Sequence[str]
 ) -> tuple[float, float]:
     """Interval of the mean likeness of two losses, of runs of these names, over images."""
     chosen = (

@@ -15,7 +15,9 @@ from sklearn.cluster import SpectralClustering
 from torch import Tensor
 
 from lossprint.metrics.statistics import holm
+from lossprint.studies.columns import empty_tables
 from lossprint.studies.explorer import IMAGES
+from lossprint.studies.pairs import are_trained
 from lossprint.studies.study import Results, Study, Tables
 
 GROUPS, FEWEST_IMAGES, DRAWS = 4, 4, 999
@@ -38,7 +40,7 @@ def compute(study: Study) -> Results:
     pair = _least_alike(study.table("similarity_by_loss"))
     frames = study.probe.properties.index[:IMAGES]
     if pair is None or len(frames) < GROUPS * FEWEST_IMAGES:
-        return {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
+        return empty_tables(TABLES)
     runs = {
         loss: [
             ranks(embedding[: len(frames)])
@@ -69,11 +71,8 @@ def compute(study: Study) -> Results:
 
 
 def _least_alike(by_loss: pd.DataFrame) -> tuple[str, str] | None:
-    between = by_loss[
-        (by_loss["loss_a"] != by_loss["loss_b"])
-        & (by_loss["family_a"] != "control")
-        & (by_loss["family_b"] != "control")
-    ].dropna(subset="cka")
+    other = by_loss["loss_a"] != by_loss["loss_b"]
+    between = by_loss[other & are_trained(by_loss)].dropna(subset="cka")
     if between.empty:
         return None
     row = between.loc[between["cka"].astype(float).idxmin()]

@@ -13,10 +13,11 @@ from lossprint.metrics import (
     image_groups,
     jackknife_values,
     mean_over_images,
+    without_each,
 )
 from lossprint.runs.cache import content_key
-from lossprint.studies.columns import IMAGE_INTERVAL, LOSS_PAIR, RUN_PAIR, skipped
-from lossprint.studies.intervals import LARGEST_SET
+from lossprint.studies.columns import IMAGE_INTERVAL, LOSS_PAIR, RUN_PAIR
+from lossprint.studies.intervals import is_large, without_interval
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
     Pair,
@@ -43,20 +44,17 @@ def compute(study: Study) -> Results:
     others = len(study.probe) - 1
     pairs = compared_pairs(study)
     chance = min(study.settings.neighbors, others) / others
-    results = {
+    return {
         "similarity": similarity_table(study.networks, pairs),
         "similarity_by_loss": similarity_by_loss(study.networks, pairs).assign(chance=chance),
+        "skipped": without_interval("CKA", len(study.probe)),
     }
-    if len(study.probe) > LARGEST_SET:
-        reason = f"the probe set has {len(study.probe)} images, and it is made up to {LARGEST_SET}"
-        results["skipped"] = skipped("the interval of CKA over images", reason)
-    return results
 
 
 def compared_pairs(study: Study) -> dict[Pair, dict[str, Tensor]]:
     """`similarity_of_pairs` of a study's networks."""
     count = len(study.probe)
-    groups = image_groups(count, study.designs) if count <= LARGEST_SET else np.full(count, -1)
+    groups = np.full(count, -1) if is_large(count) else image_groups(count, study.designs)
     return similarity_of_pairs(
         study.networks,
         study.embeddings_keys,
@@ -96,10 +94,7 @@ def similarity_of_pairs(
         }
         involved = [unit[network] for network in place]
         cka = _cka(involved)
-        without = [
-            _cka([points[groups != group] for points in involved])
-            for group in range(int(groups.max(initial=-1)) + 1)
-        ]
+        without = [_cka([points[kept] for points in involved]) for kept in without_each(groups)]
         return {
             (a, b): {
                 "cka": torch.tensor([cka[place[a], place[b]]], dtype=torch.float64),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lossprint.metrics.statistics import holm
 from lossprint.probing import attributions_key, probe_attributions
-from lossprint.studies.columns import empty, skipped
+from lossprint.studies.columns import empty, skipped, together
 from lossprint.studies.contrasts import ComparedRuns, against_noise, collapsed_runs, left_out
 from lossprint.studies.map_agreement import agreement_of_pairs, agreement_table
 from lossprint.studies.networks import Network
@@ -30,13 +30,15 @@ TABLES: Tables = {
 def compute(study: Study) -> Results:
     """Contrast losses by the correlation of their maps, again for each method."""
     names, count = study.settings.explainers, study.settings.explained_images
-    images = len(study.map_rows[:count])
+    images, percentile = len(study.map_rows[:count]), study.settings.maps.percentile
     if not names:
         return {"explainers": empty(TABLES["explainers"])}
     files, gaps = _files(study, images)
     agreement = {OWN: _own_agreement(study, images)}
     for name, maps in files.items():
-        keys = [_key(study, network, name, images) for network in maps]
+        keys = [
+            attributions_key(network, study.probe, name, images, percentile) for network in maps
+        ]
         pairs = agreement_of_pairs(list(maps), keys, list(maps.values()))
         agreement[name] = agreement_table(list(maps), pairs)
     collapsed, rows = collapsed_runs(study), []
@@ -49,12 +51,7 @@ def compute(study: Study) -> Results:
             rows.append([name, images, *(found[column] for column in CONTRAST)])
     table = pd.DataFrame(rows, columns=list(TABLES["explainers"][:-1]))
     table["p_adjusted"] = holm(table["p"].to_numpy(np.float64))
-    results = {"explainers": table}
-    return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
-
-
-def _key(study: Study, network: Network, name: str, images: int) -> str:
-    return attributions_key(network, study.probe, name, images, study.settings.maps.percentile)
+    return {"explainers": table, "skipped": together(gaps)}
 
 
 def _files(study: Study, images: int) -> tuple[dict[str, dict[Network, Path]], list[pd.DataFrame]]:

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lossprint.models.embedding import device_of
 from lossprint.probing import read_maps
-from lossprint.probing.network import device_of
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency import saliency_maps
 from lossprint.studies.loss_geometry import loss_embeddings, nearest
-from lossprint.studies.networks import Network
+from lossprint.studies.networks import Network, first_runs
 from lossprint.studies.study import Results, Study, Tables
 
 IMAGES = 240
@@ -97,13 +97,11 @@ def _neighbor_maps(study: Study, pairs: list[tuple[int, int]]) -> tuple[pd.DataF
     columns = list(TABLES["neighbor_maps"])
     if not pairs:
         return pd.DataFrame(columns=columns), np.empty((0, 0, 0), dtype=np.uint8)
-    first: dict[str, Network] = {}
-    for network in sorted(study.networks, key=lambda x: (x.fold, x.seed)):
-        first.setdefault(network.loss, network)
-    found = [similarity_maps(study, network, pairs) for network in first.values()]
+    first = first_runs(study.networks).values()
+    found = [similarity_maps(study, network, pairs) for network in first]
     rows = [
         [network.loss, network.family, frames[row], frames[neighbor]]
-        for network in first.values()
+        for network in first
         for row, neighbor in pairs
     ]
     return pd.DataFrame(rows, columns=columns), small(torch.cat(found), MAP_SIDE)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from lossprint.models.embedding import device_of
 from lossprint.probing import read_maps
-from lossprint.probing.network import device_of
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency.faithfulness import CURVES, STEPS, area_over_random, faithfulness_curves
-from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.columns import INTERVAL, LOSS, RUN, empty_tables, skipped, together
 from lossprint.studies.intervals import by_loss
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
@@ -56,7 +56,7 @@ def compute(study: Study) -> Results:
                 [network.loss, network.family, curve, step / STEPS, distance]
                 for step, distance in enumerate(distances)
             ]
-    results = {name: empty(columns) for name, columns in TABLES.items()}
+    results = empty_tables(TABLES) | {"skipped": together(gaps)}
     if areas:
         found = pd.DataFrame(areas, columns=[*RUN, "curve", "value"])
         results["faithfulness"] = by_loss(found, "curve")
@@ -65,4 +65,4 @@ def compute(study: Study) -> Results:
         results["faithfulness_curves"] = every.groupby(
             columns[:-1], sort=False, as_index=False
         ).mean()
-    return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
+    return results

@@ -1,13 +1,10 @@
 """Images chosen for a gallery, with the maps of one run of every loss."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from lossprint.probing import read_maps
-from lossprint.studies.networks import Network
+from lossprint.studies.networks import first_runs
 from lossprint.studies.study import Results, Study, Tables
 
 FIRST = "First images of the probe set"
@@ -21,8 +18,8 @@ and for each loss `galleries/maps/<loss>` float32 [K, H, W] in [0, 1]."""
 def compute(study: Study) -> Results:
     """Choose the first images, and those that the losses disagree about most."""
     frames = study.probe.properties.index
-    first = frames[: min(study.settings.gallery, len(study.map_rows))]
-    chosen = [[FIRST, frame, _named(frame)] for frame in first]
+    shown = frames[: min(study.settings.gallery, len(study.map_rows))]
+    chosen = [[FIRST, frame, _named(frame)] for frame in shown]
     least = study.table("disagreement").head(study.settings.gallery)
     chosen += [
         [DISAGREED, frame, f"{_named(frame)}, r = {correlation:.2f}"]
@@ -32,19 +29,10 @@ def compute(study: Study) -> Results:
     rows = [int(row) for row in frames.get_indexer(table["frame"])]
     pixels = study.probe.pixels(rows).permute(0, 2, 3, 1)
     maps = {
-        f"galleries/maps/{loss}": read_maps(file, rows).numpy()
-        for loss, file in _first_runs(study.networks, study.maps).items()
+        f"galleries/maps/{loss}": read_maps(study.maps[study.networks.index(first)], rows).numpy()
+        for loss, first in first_runs(study.networks).items()
     }
     return {"galleries": table, "galleries/images": np.ascontiguousarray(pixels.numpy()), **maps}
-
-
-def _first_runs(networks: Sequence[Network], files: Sequence[Path]) -> dict[str, Path]:
-    """For each loss the maps of its run of the lowest fold and seed."""
-    found: dict[str, Path] = {}
-    order = sorted(zip(networks, files, strict=True), key=lambda x: (x[0].fold, x[0].seed))
-    for network, file in order:
-        found.setdefault(network.loss, file)
-    return found
 
 
 def _named(frame: object) -> str:

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossprint.metrics import Interval, mean_over_images, mean_over_runs_and_images
 from lossprint.metrics.fisher import fisher_z
-from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, SKIPPED, empty, skipped
 
 FEWEST_RUNS = 3
 """For an interval of a loss: the spread of two values is hardly known."""
@@ -50,6 +50,19 @@ def by_loss(
             low, high = mean_over_images(known, bounded=bounded)[1:]
         rows.append([*names, mean, low, high, len(known), *of_images])
     return pd.DataFrame(rows, columns=[*columns, *INTERVAL, *(IMAGE_INTERVAL if sampled else ())])
+
+
+def is_large(images: int) -> bool:
+    """Whether a set has more images than `LARGEST_SET`."""
+    return images > LARGEST_SET
+
+
+def without_interval(of: str, images: int) -> pd.DataFrame:
+    """The table `skipped`, where a set of so many images is too large for an interval over them."""
+    if not is_large(images):
+        return empty(SKIPPED)
+    reason = f"the probe set has {images} images, and it is made up to {LARGEST_SET}"
+    return skipped(f"the interval of {of} over images", reason)
 
 
 def mean_correlation(correlation: ArrayLike, clusters: ArrayLike | None = None) -> Interval:

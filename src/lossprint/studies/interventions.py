@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lossprint.data.probe import ProbeSet
-from lossprint.metrics import image_groups, jackknife_values
+from lossprint.metrics import image_groups, jackknife_values, without_each
 from lossprint.probing import probe_embeddings
-from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty_tables, skipped
 from lossprint.studies.intervals import by_loss
 from lossprint.studies.study import DESIGN, Results, Study, Tables
 
@@ -27,7 +27,7 @@ def compute(study: Study) -> Results:
     """The `displacement` of each network's embeddings of the intervention scenes."""
     scenes = study.intervention_scenes
     if scenes is None or scenes.interventions is None:
-        return {name: empty(columns) for name, columns in TABLES.items()}
+        return empty_tables(TABLES)
     place = {frame: row for row, frame in enumerate(scenes.properties.index)}
     table = scenes.interventions
     known = table["base"].isin(place) & table["frame"].isin(place)
@@ -71,8 +71,7 @@ def _displaced(
 ) -> Iterator[tuple[str, str, float, np.ndarray]]:
     """Each displacement, and what the groups of scenes say of it, by leaving out one at a time."""
     left_out = []
-    for group in range(int(groups.max(initial=-1)) + 1):
-        kept = groups != group
+    for kept in without_each(groups):
         rows = displacement(embeddings, base[kept], changed[kept], names[kept])
         left_out.append({(name, reference): value for name, reference, value in rows})
     for name, reference, value in displacement(embeddings, base, changed, names):

@@ -17,7 +17,7 @@ from lossprint.metrics.fisher import fisher_z
 from lossprint.probing import make_maps, read_maps
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency import map_agreement, randomized_copy
-from lossprint.studies.columns import skipped
+from lossprint.studies.columns import skipped, together
 from lossprint.studies.intervals import mean_correlation
 from lossprint.studies.map_agreement import agreement_of_pairs
 from lossprint.studies.networks import Network
@@ -88,8 +88,8 @@ def compute(study: Study) -> Results:
         for rung in order
         if rung in found
     ]
-    results = {"ladder": pd.DataFrame(rungs, columns=list(TABLES["ladder"]))}
-    return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
+    table = pd.DataFrame(rungs, columns=list(TABLES["ladder"]))
+    return {"ladder": table, "skipped": together(gaps)}
 
 
 _RELATIONS = (

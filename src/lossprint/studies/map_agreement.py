@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import safe_open
 from torch import Tensor
 
-from lossprint.metrics import fisher_mean, fisher_std
+from lossprint.metrics import fisher_mean, fisher_std, without_each
 from lossprint.saliency import map_agreement
 from lossprint.studies.columns import IMAGE_INTERVAL, LOSS_PAIR, RUN_PAIR
 from lossprint.studies.intervals import mean_correlation
@@ -18,6 +18,7 @@ from lossprint.studies.networks import Network
 from lossprint.studies.pairs import (
     Pair,
     PairResults,
+    are_trained,
     cached_pairs,
     matched,
     pairs_by_loss,
@@ -127,9 +128,8 @@ def correlation_left_out(
 ) -> NDArray[np.float64]:
     """Fisher mean of each pair without each group of images [N], [P, G]."""
     correlation = np.stack([result["correlation"].numpy() for result in results.values()])
-    kept = [groups != group for group in range(int(groups.max(initial=-1)) + 1)]
-    means = [fisher_mean(correlation[:, images]) for images in kept]
-    return np.array(means).reshape(len(kept), len(correlation)).T
+    means = [fisher_mean(correlation[:, kept]) for kept in without_each(groups)]
+    return np.array(means).reshape(-1, len(correlation)).T
 
 
 def disagreement_by_image(
@@ -142,8 +142,8 @@ def disagreement_by_image(
     """
     pairs = pairs_table(networks, list(results))
     pairs["pair"] = list(results)
-    trained = (pairs["family_a"] != "control") & (pairs["family_b"] != "control")
-    chosen = pairs[matched(pairs) & trained & (pairs["loss_a"] != pairs["loss_b"])]
+    other = pairs["loss_a"] != pairs["loss_b"]
+    chosen = pairs[matched(pairs) & are_trained(pairs) & other]
     if chosen.empty:
         return pd.DataFrame({"frame": [], "correlation": []})
     stack = np.stack([results[pair]["correlation"].numpy() for pair in chosen["pair"]])

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lossprint.studies import contrasts, embedding_geometry, embedding_similarity, map_agreement
-from lossprint.studies.columns import RUN, empty
+from lossprint.studies.columns import RUN, empty_tables, together
 from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {
@@ -16,7 +16,7 @@ TABLES: Tables = {
 def compute(study: Study) -> Results:
     """The contrasts of the study's matched networks; nothing where there are none."""
     if not study.matched:
-        return {name: empty(columns) for name, columns in TABLES.items()}
+        return empty_tables(TABLES)
     rows = [
         [*matched.network.cells, matched.level.epoch, matched.level.value, matched.best]
         for matched in study.matched
@@ -29,11 +29,10 @@ def compute(study: Study) -> Results:
         pieces,
         on_progress=lambda text: study.on_progress(f"{text}, at equal retrieval"),
     )
-    results = {
-        "matched_contrasts": matched.table("contrasts"),
+    found = matched.table("contrasts")
+    gaps = together(matched.skipped)
+    return {
+        "matched_contrasts": found,
         "matched_epochs": pd.DataFrame(rows, columns=list(TABLES["matched_epochs"])),
+        "skipped": gaps.assign(part=gaps["part"] + " at equal retrieval"),
     }
-    if matched.skipped:
-        gaps = pd.concat(matched.skipped, ignore_index=True)
-        results["skipped"] = gaps.assign(part=gaps["part"] + " at equal retrieval")
-    return results

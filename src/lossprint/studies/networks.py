@@ -14,7 +14,7 @@ from lossprint.probing.network import Load, weights_file_key
 from lossprint.runs.record import RunRecord
 from lossprint.runs.registry import damage
 from lossprint.saliency.distances import DISTANCES
-from lossprint.studies.columns import SKIPPED, empty, skipped
+from lossprint.studies.columns import skipped, together
 from lossprint.studies.variants import variant_names
 
 
@@ -100,7 +100,15 @@ def networks_of_runs(
                 lineage=_lineage(record) or record.loss,
             )
         )
-    return networks, pd.concat(gaps, ignore_index=True) if gaps else empty(SKIPPED)
+    return networks, together(gaps)
+
+
+def first_runs(networks: Sequence[Network]) -> dict[str, Network]:
+    """For each loss its network of the lowest fold and seed."""
+    found: dict[str, Network] = {}
+    for network in sorted(networks, key=lambda each: (each.fold, each.seed)):
+        found.setdefault(network.loss, network)
+    return found
 
 
 def _lineage(record: RunRecord) -> str | None:

@@ -61,7 +61,7 @@ def replicates(pairs: pd.DataFrame) -> str:
     Seeds come first: trainings that differ in nothing but the seed are the noise floor. Where
     every loss has one seed, folds take its place, which adds the difference in training data.
     """
-    trained = pairs[_trained(pairs)]
+    trained = pairs[are_trained(pairs)]
     same_loss = trained["loss_a"] == trained["loss_b"]
     same_fold = trained["fold_a"] == trained["fold_b"]
     if (same_loss & same_fold).any():
@@ -85,7 +85,7 @@ def matched(pairs: pd.DataFrame) -> pd.Series:
         counts = ~same_fold
     else:
         counts = pd.Series(True, index=pairs.index)
-    return counts | ~_trained(pairs)
+    return counts | ~are_trained(pairs)
 
 
 def pairs_by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFrame]]:
@@ -100,5 +100,6 @@ def pairs_by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFram
     ]
 
 
-def _trained(pairs: pd.DataFrame) -> pd.Series:
+def are_trained(pairs: pd.DataFrame) -> pd.Series:
+    """Say which pairs, of runs or of losses, have a control on neither side."""
     return (pairs["family_a"] != "control") & (pairs["family_b"] != "control")

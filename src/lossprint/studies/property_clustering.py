@@ -7,10 +7,10 @@ import pandas as pd
 
 from lossprint.metrics import image_groups, jackknife_values
 from lossprint.probing import probe_properties, properties_left_out, properties_maximum
-from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, skipped
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN
 from lossprint.studies.family_tests import COLUMNS as FAMILY_TESTS
 from lossprint.studies.family_tests import property_families
-from lossprint.studies.intervals import LARGEST_SET, by_loss
+from lossprint.studies.intervals import by_loss, is_large, without_interval
 from lossprint.studies.networks import Network
 from lossprint.studies.study import Results, Study, Tables
 
@@ -34,15 +34,12 @@ def compute(study: Study) -> Results:
     sampled = properties.assign(images=_over_images(study, properties, maximum))
     summary = by_loss(sampled, "property")
     lineages = {network.loss: network.lineage or network.loss for network in study.networks}
-    results = {
+    return {
         "properties": properties,
         "properties_by_loss": summary.assign(maximum=summary["property"].map(maximum)),
         "property_families": property_families(properties, lineages, seed=study.settings.seed),
+        "skipped": without_interval("NR-Prec", len(study.probe)),
     }
-    if len(study.probe) > LARGEST_SET:
-        reason = f"the probe set has {len(study.probe)} images, and it is made up to {LARGEST_SET}"
-        results["skipped"] = skipped("the interval of NR-Prec over images", reason)
-    return results
 
 
 def _over_images(
@@ -53,7 +50,7 @@ def _over_images(
     Queries are neighbours of each other, so their own values do not vary independently.
     """
     count = len(study.probe)
-    if count > LARGEST_SET:
+    if is_large(count):
         return [np.full(1, np.nan)] * len(properties)
     groups = image_groups(count, study.designs)
     left_out = {

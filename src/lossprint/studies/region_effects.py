@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lossprint.metrics.rank_correlation import rank_correlation
-from lossprint.studies.columns import LOSS, empty
+from lossprint.studies.columns import LOSS, empty, empty_tables
 from lossprint.studies.interventions import UNRELATED
 from lossprint.studies.study import Results, Study, Tables
 
@@ -31,7 +31,7 @@ def compute(study: Study) -> Results:
     """Saliency on a region beside what changing that region does, for each loss."""
     shares, moved = study.table("shares_by_loss"), study.table("interventions_by_loss")
     if shares.empty or moved.empty:
-        return {name: empty(columns) for name, columns in TABLES.items()}
+        return empty_tables(TABLES)
     lineages = {network.loss: network.lineage or network.loss for network in study.networks}
     points = region_effects(shares, moved)
     settings = study.settings

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from lossprint.probing import area_shares, read_maps, saliency_shares
-from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty, skipped
+from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN, empty_tables, skipped
 from lossprint.studies.intervals import by_loss
 from lossprint.studies.study import Results, Study, Tables
 
@@ -23,10 +23,7 @@ def compute(study: Study) -> Results:
     probe, rows = study.probe, study.map_rows
     if probe.masks is None:
         reason = f"the probe set {probe.name} has no masks/; rendered sets have them"
-        return {
-            **{name: empty(columns) for name, columns in TABLES.items()},
-            "skipped": skipped("where the maps lie", reason),
-        }
+        return empty_tables(TABLES) | {"skipped": skipped("where the maps lie", reason)}
     areas = area_shares(probe, len(rows))
     found = []
     for network, file in zip(study.networks, study.maps, strict=True):

@@ -11,7 +11,7 @@ from torch import Tensor
 from lossprint.metrics import debiased_cka_matrix
 from lossprint.metrics.statistics import holm
 from lossprint.probing import probe_stage_features
-from lossprint.studies.columns import empty, skipped
+from lossprint.studies.columns import empty, skipped, together
 from lossprint.studies.contrasts import against_noise, collapsed_runs
 from lossprint.studies.networks import Network
 from lossprint.studies.pairs import pairs_table
@@ -56,8 +56,7 @@ def compute(study: Study) -> Results:
         reason = f"its stages are {names}, those of most networks {', '.join(stages)}"
         gaps.append(skipped(PART, reason, run=network.name))
     table = stage_table(features, stages, collapsed_runs(study), study.settings)
-    results = {"stages": table.assign(images=images)}
-    return results | ({"skipped": pd.concat(gaps, ignore_index=True)} if gaps else {})
+    return {"stages": table.assign(images=images), "skipped": together(gaps)}
 
 
 def stage_table(

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.metrics import normalized_r_precision
-from lossprint.models import Backbone, Embedder
+from lossprint.models.backbones import Backbone
+from lossprint.models.embedder import Embedder
 from lossprint.probing import (
     KeptNetwork,
     PropertySettings,
