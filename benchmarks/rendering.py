@@ -26,7 +26,7 @@ from lossprint.rendering.processes import spread
 from lossprint.rendering.progress import frames_progress
 from lossprint.rendering.sampling import Scene, Scenes
 from lossprint.rendering.specification import DEFAULT_NOISE_DB, SetSpecification, specify
-from lossprint.rendering.studio import RenderedFrame, Studio, open_studio
+from lossprint.rendering.studio import RenderedFrame, Studio
 
 SIZES = (64, 128, 227)
 REFERENCE_SAMPLES = 4096
@@ -125,7 +125,7 @@ def _run(
 ) -> Iterator[Any]:
     """Results of all tasks, with a bar of the progress."""
     studio = partial(
-        open_studio,
+        Studio,
         MitsubaBackend().renderer(variant, None if workers == 1 else 1),
         specification.designs,
         specification.size,
@@ -157,7 +157,7 @@ def _rate(
     """Processes, images per second of them all, seconds that a new design costs one of them."""
     workers, threads = workers_for(variant, None, len(scenes))
     studio = partial(
-        open_studio,
+        Studio,
         MitsubaBackend().renderer(variant, threads),
         specification.designs,
         specification.size,

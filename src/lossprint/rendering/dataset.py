@@ -38,7 +38,7 @@ from lossprint.rendering.specification import (
     store,
     stored,
 )
-from lossprint.rendering.studio import MakeRenderer, Studio, open_studio
+from lossprint.rendering.studio import MakeRenderer, Studio
 from lossprint.rendering.tables import (
     SAMPLES,
     number_of_rows,
@@ -233,7 +233,7 @@ def _find_samples(
     drawn, _ = replace(specification, count=PILOT_SCENES, interventions=False).scenes()
     pilot = [drawn[frame] for frame in range(PILOT_SCENES)]
     studio = partial(
-        open_studio, make_renderer, specification.designs, specification.size, keep=PILOT_SCENES
+        Studio, make_renderer, specification.designs, specification.size, keep=PILOT_SCENES
     )
     tasks = [(pilot, noise_db)]
 

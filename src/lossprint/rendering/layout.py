@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Array = NDArray[np.float64]
+from lossprint.rendering.geometry.fields import Array, smoothstep
+
 Indices = NDArray[np.int64]
 
 ENVIRONMENT_SHAPE = (96, 192)  # rows from the zenith down, columns around
@@ -136,11 +137,6 @@ def directions() -> tuple[Array, Array]:
     return grid[0], grid[1]
 
 
-def _step(low: float, high: float, x: Array) -> Array:
-    t = np.clip((x - low) / (high - low), 0.0, 1.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
 @dataclass(frozen=True)
 class Light:
     """Environment map [H, W, 3] in the camera's frame and what follows from it."""
@@ -216,20 +212,20 @@ def _studio() -> tuple[Array, Array]:
     azimuth, elevation = directions()
     degrees = np.degrees(elevation)
     side = np.abs(np.degrees(azimuth))
-    ceiling = 3.2 * _step(50.0, 56.0, degrees) * (1.0 - _step(76.0, 82.0, degrees))
-    ceiling = ceiling * (1.0 - _step(110.0, 130.0, side))
-    strip = 3.0 * _step(15.0, 19.0, degrees) * (1.0 - _step(32.0, 38.0, degrees))
-    strip = strip * _step(24.0, 32.0, side) * (1.0 - _step(100.0, 115.0, side))
-    return ceiling + strip, 0.15 + 0.85 * _step(6.0, 12.0, degrees)
+    ceiling = 3.2 * smoothstep(50.0, 56.0, degrees) * (1.0 - smoothstep(76.0, 82.0, degrees))
+    ceiling = ceiling * (1.0 - smoothstep(110.0, 130.0, side))
+    strip = 3.0 * smoothstep(15.0, 19.0, degrees) * (1.0 - smoothstep(32.0, 38.0, degrees))
+    strip = strip * smoothstep(24.0, 32.0, side) * (1.0 - smoothstep(100.0, 115.0, side))
+    return ceiling + strip, 0.15 + 0.85 * smoothstep(6.0, 12.0, degrees)
 
 
 @lru_cache(maxsize=1)
 def _backdrop() -> tuple[Array, Array]:
     """How far the backdrop covers the sky [H, W], 1 behind the car, and its shading with height."""
     azimuth, elevation = directions()
-    side = 180.0 - np.abs(np.degrees(azimuth))
-    cover = (1.0 - _step(62.0, 95.0, side)) * (1.0 - _step(24.0, 40.0, np.degrees(elevation)))
-    return cover, 1.0 - 0.45 * _step(0.0, np.radians(24.0), elevation)
+    side, degrees = 180.0 - np.abs(np.degrees(azimuth)), np.degrees(elevation)
+    cover = (1.0 - smoothstep(62.0, 95.0, side)) * (1.0 - smoothstep(24.0, 40.0, degrees))
+    return cover, 1.0 - 0.45 * smoothstep(0.0, np.radians(24.0), elevation)
 
 
 def develop(radiance: Array, exposure: float) -> NDArray[np.uint8]:
@@ -369,7 +365,7 @@ def clean_ground(
     only_ground = (without_car & (shares.ground >= 1.0 - 1e-3)).astype(np.float64)[..., None]
     capped = np.minimum(radiance, 1.2 * stage)
     shade = 1.0 - capped.sum(axis=-1, keepdims=True) / stage.sum(axis=-1, keepdims=True)
-    keep = _step(0.02, 0.08, np.abs(_mean_over(shade, only_ground, 2 * radius + 1)))
+    keep = smoothstep(0.02, 0.08, np.abs(_mean_over(shade, only_ground, 2 * radius + 1)))
     from_sun = shares.lit[..., None] * sunlight
     shaded = from_sun + _mean_over(capped - from_sun, only_ground, radius + 1 - radius % 2)
     cleaned = stage + keep * only_ground * (shaded - stage)

@@ -312,10 +312,8 @@ def _facing(direction: NDArray[np.float64]) -> Any:
     return mi.Transform4f().look_at(origin=[0.0, 0.0, 0.0], target=direction.tolist(), up=up)
 
 
-def _sensor(
-    camera: layout.Camera, size: int, samples: int, window: tuple[slice, slice] | None = None
-) -> Any:
-    rows, columns = window or (slice(0, size), slice(0, size))
+def _sensor(camera: layout.Camera, size: int, samples: int, window: layout.Window) -> Any:
+    rows, columns = window
     return mi.load_dict(
         {
             "type": "perspective",

@@ -37,7 +37,7 @@ class Studio:
     """Renders scenes of its designs, building each design's geometry when it is first needed.
 
     Args:
-        renderer: makes the pictures.
+        make_renderer: gives what makes the pictures, in the process that renders.
         designs: what the scenes' design numbers count in.
         size: of the images, pixels.
         keep: how many designs' geometry is kept for further scenes.
@@ -45,12 +45,12 @@ class Studio:
 
     def __init__(
         self,
-        renderer: SceneRenderer,
+        make_renderer: MakeRenderer,
         designs: tuple[Design | MeshDesign, ...],
         size: int,
         keep: int = 1,
     ) -> None:
-        self._renderer = renderer
+        self._renderer = make_renderer()
         self._size = size
         self._car = lru_cache(keep)(lambda number: build(designs[number], size))
 
@@ -70,13 +70,3 @@ def build(design: Design | MeshDesign, size: int) -> Car:
     if isinstance(design, MeshDesign):
         return load_car(design)
     return build_car(design, cell=min(0.06, max(0.025, 4.0 / size)))
-
-
-def open_studio(
-    make_renderer: MakeRenderer,
-    designs: tuple[Design | MeshDesign, ...],
-    size: int,
-    keep: int = 1,
-) -> Studio:
-    """A studio with a renderer of its own, made in the process that renders."""
-    return Studio(make_renderer(), designs, size, keep)

@@ -17,6 +17,8 @@ import trimesh
 
 from lossprint.files import placeholder
 from lossprint.rendering.geometry import Car, Part
+from lossprint.rendering.geometry.mesh import Mesh, join
+from lossprint.rendering.layout import srgb_to_linear
 
 # Formats that hold nothing but geometry and materials, and whether their up axis is y (glTF by its
 # specification, OBJ by custom) or z.
@@ -117,7 +119,11 @@ def load_car(design: MeshDesign) -> Car:
     return Car(
         design.name,
         tuple(
-            _part(number, material, by_material[material])
+            Part.of(
+                material if material.isidentifier() else f"material_{number}",
+                material,
+                join(*(Mesh(p.vertices, p.faces, p.vertex_normals) for p in by_material[material])),
+            )
             for number, material in enumerate(sorted(by_material))
         ),
     )
@@ -377,23 +383,9 @@ def _match(name: str, piece: trimesh.Trimesh) -> str:
             return material
     encoded = np.asarray(_main_color(piece.visual), dtype=np.float64)[:3] / 255.0
     # glTF's factors are linear already, yet trimesh and other formats give them as 8-bit sRGB.
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    return "rgb:" + ",".join(f"{channel:.4f}" for channel in linear)
+    return "rgb:" + ",".join(f"{channel:.4f}" for channel in srgb_to_linear(encoded))
 
 
 def _main_color(visual: Any) -> Any:
     material = getattr(visual, "material", None)
     return visual.main_color if material is None else material.main_color
-
-
-def _part(number: int, material: str, pieces: list[trimesh.Trimesh]) -> Part:
-    starts = np.cumsum([0] + [len(piece.vertices) for piece in pieces])[:-1]
-    return Part(
-        name=material if material.isidentifier() else f"material_{number}",
-        vertices=np.concatenate([piece.vertices for piece in pieces]).astype(np.float32),
-        faces=np.concatenate(
-            [piece.faces + start for piece, start in zip(pieces, starts, strict=True)]
-        ).astype(np.uint32),
-        normals=np.concatenate([piece.vertex_normals for piece in pieces]).astype(np.float32),
-        material=material,
-    )

@@ -11,7 +11,7 @@ from lossprint.rendering.processes import spread
 from lossprint.rendering.progress import frames_progress
 from lossprint.rendering.sampling import Scene
 from lossprint.rendering.specification import SetSpecification
-from lossprint.rendering.studio import Studio, open_studio
+from lossprint.rendering.studio import Studio
 
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ def render_scenes(
         ChunksByDesign(scenes, workers).next_chunk,
         workers=workers,
         start=partial(
-            open_studio,
+            Studio,
             backend.renderer(variant, threads),
             specification.designs,
             specification.size,

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,17 @@ class Part:
     faces: NDArray[np.uint32]
     normals: NDArray[np.float32]
     material: str
+
+    @classmethod
+    def of(cls, name: str, material: str, mesh: Mesh) -> Self:
+        """A mesh as a part."""
+        return cls(
+            name,
+            mesh.vertices.astype(np.float32),
+            mesh.faces.astype(np.uint32),
+            mesh.normals.astype(np.float32),
+            material,
+        )
 
 
 @dataclass(frozen=True)
@@ -73,18 +85,7 @@ def build_car(design: Design, *, cell: float = 0.04) -> Car:
     ]:
         if len(mesh.faces):
             meshes[material].append(mesh)
-    parts = []
-    for material in sorted(meshes):
-        mesh = join(*meshes[material])
-        parts.append(
-            Part(
-                name=material,
-                vertices=mesh.vertices.astype(np.float32),
-                faces=mesh.faces.astype(np.uint32),
-                normals=mesh.normals.astype(np.float32),
-                material=material,
-            )
-        )
+    parts = (Part.of(material, material, join(*meshes[material])) for material in sorted(meshes))
     return Car(design.name, tuple(parts))
 
 

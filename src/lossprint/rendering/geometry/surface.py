@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from lossprint.rendering.geometry.body import Body
 from lossprint.rendering.geometry.fields import Array, gradient, unit
-from lossprint.rendering.geometry.mesh import Mesh, clip, compact, curtain, join
+from lossprint.rendering.geometry.mesh import Mesh, clip, compact
 
 Shape = Callable[[Array, Array], Array]  # (u, v) -> signed distance, negative inside
 
@@ -122,13 +122,11 @@ def decal(
     view: str,
     offset: float = 0.005,
     cell: float = 0.02,
-    raised: bool = False,
     hole: Shape | None = None,
 ) -> Mesh:
     """A shape in the bounds low..high of (u, v), laid onto the shell as seen from a view.
 
-    `offset` lifts it off the shell along the normals; `raised` closes the gap with a rim; `hole`
-    is left out of the shape.
+    `offset` lifts it off the shell along the normals; `hole` is left out of the shape.
     """
     counts = np.maximum(np.ceil((np.array(high) - np.array(low)) / cell).astype(int), 2) + 1
     u, v = (np.linspace(a, b, n) for a, b, n in zip(low, high, counts, strict=True))
@@ -139,19 +137,10 @@ def decal(
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
     vertices = np.column_stack([grid, np.zeros(len(grid))])
     up = np.tile([0.0, 0.0, 1.0], (len(grid), 1))
-    inside, _, edges = clip(Mesh(vertices, faces, up), shape(grid[:, 0], grid[:, 1]))
+    inside, _, _ = clip(Mesh(vertices, faces, up), shape(grid[:, 0], grid[:, 1]))
     if hole is not None:
         _, inside, _ = clip(inside, hole(inside.vertices[:, 0], inside.vertices[:, 1]))
-    laid = _lay(canvas, inside, view, offset)
-    if not raised or len(edges) == 0:
-        return laid
-    points, normals, hit = canvas.project(edges.reshape(-1, 3)[:, :2], view)
-    keep = hit.reshape(-1, 2).all(axis=1)
-    base = points.reshape(-1, 2, 3)[keep]
-    rim = curtain(
-        base + offset * normals.reshape(-1, 2, 3)[keep], -offset * normals.reshape(-1, 2, 3)[keep]
-    )
-    return join(laid, rim)
+    return _lay(canvas, inside, view, offset)
 
 
 def ribbon(
