@@ -145,20 +145,14 @@ class _Names:
         return []
 
 
-def _tables(folder: Path) -> list[Path]:
+def _find_table(folder: Path) -> Path:
     if (folder / SAMPLES).is_file():
-        return [folder / SAMPLES]
-    if not folder.is_dir():
-        return []
-    return sorted(
+        return folder / SAMPLES
+    tables = sorted(
         path
-        for path in folder.iterdir()
+        for path in (folder.iterdir() if folder.is_dir() else ())
         if path.suffix.lower() in _TABLES and path.stem != "interventions"
     )
-
-
-def _find_table(folder: Path) -> Path:
-    tables = _tables(folder)
     if len(tables) == 1:
         return tables[0]
     found = ", ".join(path.name for path in tables) or "none"

@@ -8,7 +8,7 @@ from lossprint.data.sources.listing import (
     Listing,
     in_halves,
     listed_by_folder,
-    text_lines,
+    text_rows,
 )
 from lossprint.data.sources.source import Counts, DownloadedSource
 
@@ -48,7 +48,10 @@ class CUB200(DownloadedSource):
 
 
 def _lists(root: Path, base: Path) -> Listing:
-    paths, labels, classes = (_table(base / name) for name in LISTS)
+    paths, labels, classes = (
+        {number: value for _, (number, value) in text_rows(base / name, "<number> <value>")}
+        for name in LISTS
+    )
     images = (base / "images").relative_to(root).as_posix()
     for number, path in paths.items():
         if labels.get(number) not in classes:
@@ -59,19 +62,3 @@ def _lists(root: Path, base: Path) -> Listing:
             )
     listed = [Listed(f"{images}/{paths[i]}", classes[labels[i]]) for i in paths]
     return in_halves(listed, list(classes.values()))
-
-
-def _table(path: Path) -> dict[str, str]:
-    """Lines `<number> <value>`, in the file's order."""
-    found = {}
-    for number, line in enumerate(text_lines(path), start=1):
-        if not line.strip():
-            continue
-        fields = line.split(maxsplit=1)
-        if len(fields) != 2:
-            raise ValueError(
-                f"{path}, line {number}: {line!r} is not `<number> <value>`: unpack the "
-                "archive anew"
-            )
-        found[fields[0]] = fields[1].rstrip()
-    return found

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossprint.data.sources.listing import Listed, Listing, text_lines
+from lossprint.data.sources.listing import Listed, Listing, text_rows
 from lossprint.data.sources.source import Counts, PublishedSource
 
 LIST = "list_eval_partition.txt"
@@ -43,17 +43,13 @@ def _read(path: Path, *, prefix: str) -> Listing:
     listed = []
     parts: dict[str, set[str]] = {"development": set(), "test": set()}
     # Two lines of header: the number of images, the names of the columns.
-    for number, line in enumerate(text_lines(path)[2:], start=3):
-        if not line.strip():
-            continue
-        fields = line.split()
-        if len(fields) != 3 or fields[2] not in STATUSES:
+    for number, (file, item, status) in text_rows(path, "image_name item_id status", header=2):
+        if status not in STATUSES:
             raise ValueError(
-                f"{path}, line {number}: {line!r} is not `image_name item_id status` with a "
-                f"status of {', '.join(STATUSES)}"
+                f"{path}, line {number}: {status!r} is no status of {', '.join(STATUSES)}"
             )
-        listed.append(Listed(prefix + fields[0], fields[1]))
-        parts["development" if fields[2] == "train" else "test"].add(fields[1])
+        listed.append(Listed(prefix + file, item))
+        parts["development" if status == "train" else "test"].add(item)
     shared = parts["development"] & parts["test"]
     if shared:
         raise ValueError(f"{path} lists {min(shared)} for training and for the test")

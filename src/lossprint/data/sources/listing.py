@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +134,29 @@ def text_lines(path: Path) -> list[str]:
             f"{path} is no text ({error}): unpack or copy the data set anew"
         ) from error
     return text.splitlines()
+
+
+def text_rows(path: Path, columns: str, *, header: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Rows of such a list, each with its line's number; the last column may hold spaces.
+
+    Args:
+        path: of the list.
+        columns: their names, e.g. "image_id class_id path".
+        header: lines above the first row.
+
+    Raises:
+        ValueError: the file is no text, or a line has fewer columns; the message names it.
+    """
+    last = len(columns.split()) - 1
+    for number, line in enumerate(text_lines(path)[header:], start=header + 1):
+        fields = line.split(maxsplit=last)
+        if not fields:
+            continue
+        if len(fields) <= last:
+            raise ValueError(
+                f"{path}, line {number}: {line!r} is not `{columns}`: unpack the archive anew"
+            )
+        yield number, [field.rstrip() for field in fields]
 
 
 def counted(left_out: Mapping[str, int]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossprint.data.sources.listing import Listed, Listing, text_lines
+from lossprint.data.sources.listing import Listed, Listing, text_rows
 from lossprint.data.sources.source import Counts, DownloadedSource
 
 FOLDER = "Stanford_Online_Products"
@@ -39,17 +39,10 @@ class StanfordOnlineProducts(DownloadedSource):
 
 
 def _listed(root: Path, path: Path) -> list[Listed]:
-    """Lines `image_id class_id super_class_id path` below a header."""
     base = path.parent.relative_to(root)
-    listed = []
-    for number, line in enumerate(text_lines(path)[1:], start=2):
-        if not line.strip():
-            continue
-        fields = line.split(maxsplit=3)
-        if len(fields) != 4:
-            raise ValueError(
-                f"{path}, line {number}: {line!r} is not `image_id class_id super_class_id path`: "
-                "unpack the archive anew"
-            )
-        listed.append(Listed((base / fields[3]).as_posix(), f"product_{fields[1]}"))
-    return listed
+    return [
+        Listed((base / file).as_posix(), f"product_{product}")
+        for _, (_, product, _, file) in text_rows(
+            path, "image_id class_id super_class_id path", header=1
+        )
+    ]
