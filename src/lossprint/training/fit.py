@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
-from torch import nn
 
 from lossprint.models.checkpoints import weights_of
 from lossprint.runs.record import MONITOR
@@ -59,7 +58,7 @@ def fit_and_test(
         score = best_validation(best)
         metrics |= {} if score is None else {MONITOR: score}
     if trainer.is_global_zero:
-        save_weights(module.embedder, weights_file)
+        save_tensors(weights_of(module.embedder), weights_file)
     return metrics | _metrics(trainer.test(module, data, verbose=False))
 
 
@@ -67,11 +66,6 @@ def _resume(trainer: pl.Trainer, checkpoints: Checkpoints) -> Path | None:
     """What the first of several processes finds to continue from."""
     found = checkpoints.resume() if trainer.is_global_zero else None
     return trainer.strategy.broadcast(found)
-
-
-def save_weights(network: nn.Module, path: Path) -> None:
-    """A network's state as safetensors."""
-    save_tensors(weights_of(network), path)
 
 
 def _metrics(results: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -4,7 +4,6 @@ The schema is documented in conf/loss/README.md. Nothing here knows a particular
 """
 
 import copy
-import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
@@ -14,26 +13,13 @@ import torch
 from pytorch_metric_learning import distances
 from torch import Tensor, nn
 
+from lossprint.models.reality_check import FAMILIES_AND_DISTANCES
 from lossprint.runs.record import FAMILIES
+from lossprint.saliency.distances import DISTANCES
+from lossprint.training.checks import check_flag, check_keys, check_number, check_whole_number
 from lossprint.training.constructor_arguments import check_arguments
 
-DISTANCES = ("lp", "lp_squared", "cosine", "dot", "snr")
-STUDY_LOSSES = (
-    "contrastive",
-    "triplet",
-    "ntxent",
-    "margin",
-    "margin_per_class",
-    "fastap",
-    "snr_contrastive",
-    "multi_similarity",
-    "multi_similarity_miner",
-    "proxy_nca",
-    "normalized_softmax",
-    "cosface",
-    "arcface",
-    "soft_triple",
-)
+STUDY_LOSSES = tuple(FAMILIES_AND_DISTANCES)
 """The losses of the ICCV 2021 study, in its tables' order; those with published optima."""
 
 _REQUIRED_KEYS = ("name", "family", "distance", "criterion")
@@ -64,15 +50,12 @@ class BatchDemands:
             ValueError: naming an unknown demand or a value that is none.
         """
         config = {} if config is None else config
-        valid = {entry.name: entry for entry in fields(cls)}
+        check_keys("loss.batch.", config, [entry.name for entry in fields(cls)])
         for name, value in config.items():
-            if name not in valid:
-                raise ValueError(f"loss.batch.{name} is unknown. Valid: {', '.join(valid)}.")
             if name == "classes_equal_samples":
-                if not isinstance(value, bool):
-                    raise ValueError(f"loss.batch.{name} must be true or false, not {value!r}.")
-            elif isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"loss.batch.{name} must be a positive integer, not {value!r}.")
+                check_flag(f"loss.batch.{name}", value)
+            else:
+                check_whole_number(f"loss.batch.{name}", value, 1)
         return cls(**config)
 
 
@@ -164,10 +147,7 @@ def check_loss_config(loss_config: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"loss.{key} is missing. A loss file needs {', '.join(_REQUIRED_KEYS)}."
             )
-    for key in loss_config:
-        if key not in _REQUIRED_KEYS + _OPTIONAL_KEYS:
-            valid = ", ".join(_REQUIRED_KEYS + _OPTIONAL_KEYS)
-            raise ValueError(f"loss.{key} is unknown. Valid: {valid}.")
+    check_keys("loss.", loss_config, _REQUIRED_KEYS + _OPTIONAL_KEYS)
     name, family = loss_config["name"], loss_config["family"]
     if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
         raise ValueError(
@@ -199,16 +179,8 @@ def check_loss_config(loss_config: Mapping[str, Any]) -> None:
         if loss_config.get(part) is not None:
             check_arguments(loss_config[part], where=f"loss.{part}")
     if loss_config.get("optimizer") is not None:
-        optimizer = loss_config["optimizer"]
-        for key in optimizer:
-            if key != "lr":
-                raise ValueError(f"loss.optimizer.{key} is unknown. Valid: lr.")
-        rate = optimizer.get("lr")
-        number = isinstance(rate, int | float) and not isinstance(rate, bool)
-        if not number or not (0 < rate < math.inf):
-            raise ValueError(
-                f"loss.optimizer.lr of {name!r} must be a positive number, not {rate!r}."
-            )
+        check_keys("loss.optimizer.", loss_config["optimizer"], ("lr",))
+        check_number("loss.optimizer.lr", loss_config["optimizer"].get("lr"), 0, open_below=True)
 
 
 def build_loss(

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader
 
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
+from lossprint.models.checkpoints import weights_of
 from lossprint.probing import KeptNetwork, MapSettings, probe_maps, weights_file_key
 from lossprint.probing import maps as probing_maps
 from lossprint.runs.tracker import Tracker
+from lossprint.tensor_files import save_tensors
 from lossprint.training.callbacks.probe_maps import ProbeMaps
-from lossprint.training.fit import save_weights
 from lossprint.training.map_strip import map_strip
 
 SIZE, COUNT, SAMPLES = 16, 5, 2
@@ -117,7 +118,7 @@ def test_a_training_logs_metrics_pictures_and_keeps_its_maps(probe: ProbeSet, tm
     assert (tmp_path / "saliency.png").is_file()
 
     # A later analysis finds the final maps by the file of the weights.
-    save_weights(module.trunk, tmp_path / "weights.safetensors")
+    save_tensors(weights_of(module.trunk), tmp_path / "weights.safetensors")
     key = weights_file_key(tmp_path / "weights.safetensors")
     kept = KeptNetwork(key, "lp", tmp_path / "analysis")
     maps = load_file(probe_maps(kept, probe, MapSettings(images=4, samples=SAMPLES)))["maps"]

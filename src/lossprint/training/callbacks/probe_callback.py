@@ -57,7 +57,7 @@ class ProbeCallback(pl.Callback):
         folder: of pictures and tables, and in `analysis` of kept results; by default the trainer's.
         initial_folder: keeps the results of initial weights, which several fits may share; by
             default they are with the others.
-        tracker: takes pictures and tables besides the folder; by default the trainer's loggers.
+        tracker: takes pictures besides the folder; by default the trainer's loggers.
         every_n_validations: it looks with every so many validations of a fit; None: with none.
         every_n_steps: it looks after every so many optimizer steps.
         final: the weights after the "fit" are final ones, and those of any test; or those of a
@@ -115,9 +115,7 @@ class ProbeCallback(pl.Callback):
         if self._initial is None:
             self._initial = network.weights_key, str(network.cache)
         key, folder = self._initial
-        if (
-            key != network.weights_key
-        ):  # a continued training, which has no initial weights any more
+        if key != network.weights_key:  # a continued training has no initial weights any more
             network = KeptNetwork(key, self.distance, Path(folder))
         try:
             self.look_first(network, trainer)

@@ -1,9 +1,8 @@
-"""Pictures and tables to the loggers of any Lightning trainer."""
+"""Pictures to the loggers of any Lightning trainer."""
 
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
@@ -12,10 +11,10 @@ from lossprint.runs.tracker import Tracker
 
 
 class TrainerTracker(Tracker):
-    """Hands pictures and tables to those of a trainer's loggers that take them.
+    """Hands pictures to those of a trainer's loggers that take them: W&B's and TensorBoard's.
 
-    W&B takes both, TensorBoard pictures; others, like the CSV logger, neither: what they miss lies
-    in the folder. Metrics go through `LightningModule.log`, to every logger.
+    What others, like the CSV logger, miss lies in the folder. Metrics go through
+    `LightningModule.log`, to every logger.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
@@ -30,8 +29,3 @@ class TrainerTracker(Tracker):
                 elif isinstance(logger, TensorBoardLogger):
                     pixels = np.asarray(image)
                     logger.experiment.add_image(key, pixels, step, dataformats="HWC")
-
-    def log_table(self, key: str, table: pd.DataFrame) -> None:
-        for logger in self.trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_table(key, dataframe=table)
