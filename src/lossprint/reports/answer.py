@@ -9,6 +9,7 @@ from lossprint.reports.sections.contrasts import (
     LEADING,
     contrasted_losses,
     deciding_words,
+    leading_rows,
     standing_out,
     those_standing_out,
     verdict,
@@ -38,11 +39,7 @@ def answer(evidence: Evidence) -> str:
             "collapsed, so hardly tell pictures apart, and how alike they are says nothing of the "
             "losses. More seeds do not help; a longer training or other settings may."
         )
-    rows = [
-        row
-        for _, row in evidence["contrasts"].iterrows()
-        if row["contrast"] == "loss" and row["measure"] in LEADING
-    ]
+    rows = leading_rows(evidence["contrasts"])
     parts = (_whether(evidence, rows, len(losses)), _how_much(rows), _untrained(evidence, rows))
     return " ".join(part for part in parts if part)
 

@@ -100,14 +100,6 @@ def _nothing(evidence: Evidence) -> tuple[()]:
     return ()
 
 
-def _no_metrics(evidence: Evidence) -> dict[str, float]:
-    return {}
-
-
-def _no_run_metrics(evidence: Evidence, run: str) -> dict[str, float]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Section:
     """A section of the page, and what it says elsewhere.
@@ -135,7 +127,7 @@ class Section:
     tables: Callable[[Evidence], Iterable[PrintedTable]] = _nothing
     findings: Callable[[Evidence], Iterable[Finding]] = _nothing
     columns: Callable[[Evidence], Iterable[Column]] = _nothing
-    metrics: Callable[[Evidence], Mapping[str, float]] = _no_metrics
-    run_metrics: Callable[[Evidence, str], Mapping[str, float]] = _no_run_metrics
+    metrics: Callable[[Evidence], Mapping[str, float]] = lambda evidence: {}
+    run_metrics: Callable[[Evidence, str], Mapping[str, float]] = lambda evidence, run: {}
     untracked: Sequence[str] = ()
     methods: Mapping[str, str] = field(default_factory=dict)

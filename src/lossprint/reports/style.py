@@ -33,10 +33,7 @@ _KNOWN: Mapping[str, str] = {
         "ranking",
     ),
     **dict.fromkeys(
-        (
-            *("arcface", "normalized_softmax", "proxy_nca", "cosface"),
-            *("soft_triple", "proxy_anchor"),
-        ),
+        ("arcface", "normalized_softmax", "proxy_nca", "cosface", "soft_triple", "proxy_anchor"),
         "classification",
     ),
     "untrained": "control",

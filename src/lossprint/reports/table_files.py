@@ -22,10 +22,10 @@ def write_tables(
         if table.empty:
             continue
         table = table.convert_dtypes()
-        for suffix, write in ((".csv", _to_csv), (".parquet", _to_parquet)):
+        for suffix, write in ((".csv", table.to_csv), (".parquet", table.to_parquet)):
             path = folder / f"{name}{suffix}"
             with whole_file(path) as temporary:
-                write(table, temporary)
+                write(temporary, index=False)
             paths.append(path)
     for item in printed:
         path = folder / f"{item.name}.tex"
@@ -48,11 +48,3 @@ def to_latex(table: pd.DataFrame) -> str:
     for change in reversed(changes):
         lines.insert(first + int(change) + 1, r"\midrule")
     return "\n".join(lines) + "\n"
-
-
-def _to_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False)
-
-
-def _to_parquet(table: pd.DataFrame, path: Path) -> None:
-    table.to_parquet(path, index=False)

@@ -113,11 +113,11 @@ def with_interval(mean: float, low: float, high: float, digits: int = 3) -> str:
     return f"{number(mean, digits)} [{number(low, digits)}, {number(high, digits)}]"
 
 
-def with_image_interval(mean: float, low: float, high: float, digits: int = 3) -> str:
+def with_image_interval(mean: float, low: float, high: float) -> str:
     """`mean (low to high)`, or the mean alone where there is no interval."""
     if not np.isfinite([low, high]).all():
-        return number(mean, digits)
-    return f"{number(mean, digits)} ({number(low, digits)} to {number(high, digits)})"
+        return number(mean, 3)
+    return f"{number(mean, 3)} ({number(low, 3)} to {number(high, 3)})"
 
 
 def probability(value: float) -> str:

@@ -1,6 +1,6 @@
 """Against training noise: do losses, and families, differ by more than trainings of one loss do?"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,12 @@ def tables(evidence: Evidence) -> Iterable[PrintedTable]:
         )
 
 
+def leading_rows(contrasts: pd.DataFrame) -> list[pd.Series]:
+    """Of a table of contrasts, which may be empty, those of the leading questions."""
+    rows = (row for _, row in contrasts.iterrows())
+    return [row for row in rows if row["contrast"] == "loss" and row["measure"] in LEADING]
+
+
 def verdict(contrast: pd.Series, alpha: float) -> Verdict:
     """What a row of the contrasts lets one say at the level `alpha`."""
     # The least p must survive the correction, and a statistic that is not finite decides nothing.
@@ -167,7 +173,7 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
         elif found is Verdict.DIFFERENT:
             yield _secondary(row)
     if undecided:
-        leading = {_question(row) for row in _leading_rows(contrasts)}
+        leading = {_question(row) for row in leading_rows(contrasts)}
         questions = [q for q in undecided if q in leading] or undecided
         text = f"With these runs it is not decided whether {listing(questions)} differ."
         words = deciding_words(evidence)
@@ -176,11 +182,6 @@ def findings(evidence: Evidence) -> Iterable[Finding]:
         elif questions is undecided:
             text += " More losses of further lineages decide it."
         yield Finding("not decided", Verdict.UNDECIDABLE, text, 5.5)
-
-
-def _leading_rows(contrasts: pd.DataFrame) -> Iterator[pd.Series]:
-    chosen = contrasts[(contrasts["contrast"] == "loss") & contrasts["measure"].isin(LEADING)]
-    return (row for _, row in chosen.iterrows())
 
 
 def _question(row: pd.Series) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.findings import Finding, Verdict
 from lossprint.reports.section import PrintedTable, Section
-from lossprint.reports.sections.contrasts import LEADING, verdict
+from lossprint.reports.sections.contrasts import LEADING, leading_rows, verdict
 from lossprint.reports.tables import number, probability, with_interval
 from lossprint.reports.wording import p_value
 
@@ -65,16 +65,13 @@ def _compared(evidence: Evidence) -> Iterable[tuple[str, pd.Series, pd.Series]]:
     """The rows of each leading question: at best epochs, and at equal retrieval."""
     if evidence["matched_epochs"].empty:
         return
-    both = []
-    for name in ("contrasts", "matched_contrasts"):
-        table = evidence[name]
-        if table.empty:
-            return
-        rows = table[(table["contrast"] == "loss") & table["measure"].isin(LEADING)]
-        both.append({row["measure"]: row for _, row in rows.iterrows()})
+    best, matched = (
+        {row["measure"]: row for row in leading_rows(evidence[name])}
+        for name in ("contrasts", "matched_contrasts")
+    )
     for measure in LEADING:
-        if all(measure in rows for rows in both):
-            yield measure, both[0][measure], both[1][measure]
+        if measure in best and measure in matched:
+            yield measure, best[measure], matched[measure]
 
 
 SECTION = Section(
