@@ -1,15 +1,9 @@
-"""What maps are held against: regions, shuffled weights, another seed."""
+"""What maps are held against: regions, shuffled weights."""
 
 import pytest
 import torch
 
-from lossprint.saliency import (
-    MapAgreement,
-    randomized_copy,
-    region_shares,
-    saliency_maps,
-    seed_ceiling,
-)
+from lossprint.saliency import randomized_copy, region_shares, saliency_maps
 from tests.saliency.networks import residual
 
 
@@ -72,16 +66,3 @@ def test_a_cascade_begins_at_the_output_or_at_the_input() -> None:
     assert changed(share=0.4) == ["inner_bn", "head"]
     assert changed(share=0.4, from_input=True) == ["stem", "stem_bn"]
     assert changed() == changed(from_input=True) == list(layers)
-
-
-def test_the_ceiling_is_the_mean_over_pairs_of_one_loss() -> None:
-    correlation = torch.eye(4, dtype=torch.float64).unsqueeze(-1).repeat(1, 1, 2)
-    correlation[0, 2] = correlation[2, 0] = torch.tensor([0.8, 0.6])
-    correlation[1, 3] = correlation[3, 1] = torch.tensor([0.4, 0.2])
-    agreement = MapAgreement(correlation, correlation * 0)
-    ceiling = seed_ceiling(agreement, ["triplet", "arcface", "triplet", "arcface"])
-    torch.testing.assert_close(ceiling, torch.tensor([0.6, 0.4], dtype=torch.float64))
-    with pytest.raises(ValueError, match="no loss was trained twice"):
-        seed_ceiling(agreement, ["a", "b", "c", "d"])
-    with pytest.raises(ValueError, match="2 losses are named for 4 models"):
-        seed_ceiling(agreement, ["a", "a"])

@@ -6,9 +6,8 @@ from lossprint.saliency.agreement import MapAgreement as MapAgreement
 from lossprint.saliency.agreement import map_agreement as map_agreement
 from lossprint.saliency.attributions import attribution_maps as attribution_maps
 from lossprint.saliency.controls import randomized_copy as randomized_copy
-from lossprint.saliency.controls import seed_ceiling as seed_ceiling
 from lossprint.saliency.gradients import saliency_maps as saliency_maps
 
-# What maps are held against: regions of the image, shuffled weights, another seed.
+# What maps are held against: regions of the image, shuffled weights.
 from lossprint.saliency.shares import RegionShares as RegionShares
 from lossprint.saliency.shares import region_shares as region_shares

@@ -1,13 +1,9 @@
 """What maps have to be held against before they mean anything."""
 
 import copy
-from collections.abc import Sequence
-from itertools import combinations
 
 import torch
-from torch import Tensor, nn
-
-from lossprint.saliency.agreement import MapAgreement
+from torch import nn
 
 
 def randomized_copy(
@@ -44,24 +40,3 @@ def randomized_copy(
             order = torch.randperm(parameter.numel(), generator=generator).to(parameter.device)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     return shuffled
-
-
-def seed_ceiling(agreement: MapAgreement, losses: Sequence[str]) -> Tensor:
-    """Mean correlation of the maps of one loss under different seeds, for each image: [N].
-
-    This is as far as two trainings agree that differ in nothing else; losses differ from each
-    other only as far as they stay below it. Each pair of trainings of one loss counts once.
-
-    Args:
-        agreement: of L models.
-        losses: the loss of each.
-
-    Raises:
-        ValueError: not L losses, or no loss that was trained twice.
-    """
-    if len(losses) != len(agreement.correlation):
-        raise ValueError(f"{len(losses)} losses are named for {len(agreement.correlation)} models")
-    pairs = [(a, b) for a, b in combinations(range(len(losses)), 2) if losses[a] == losses[b]]
-    if not pairs:
-        raise ValueError("no loss was trained twice: a ceiling needs two seeds of one loss")
-    return torch.stack([agreement.correlation[a, b] for a, b in pairs]).mean(0)
