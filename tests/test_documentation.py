@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Glob, IntervalSweep
 from omegaconf import OmegaConf
 
 from lossprint.apps import build
+from lossprint.apps.settings import plain
 from lossprint.rendering.specification import specify
 
 ROOT = Path(__file__).parents[1]
@@ -98,7 +99,7 @@ def test_a_documented_command_composes_and_is_valid(command: Command):
     if command.config == "train":
         build.checked(config)
     elif command.config == "analyze":
-        build.plain(config)
+        plain(config)
     else:
         options = OmegaConf.to_container(config)
         own = ("preview", "folder", "data_root", "output_root", "shard", "workers", "variant")

@@ -115,16 +115,16 @@ def alone(folder: Path | str, work: str, *, name: str = LOCK) -> Iterator[None]:
         lock.release()
 
 
-def held_by(folder: Path | str, *, name: str = LOCK) -> str | None:
+def held_by(folder: Path | str) -> str | None:
     """Which process works `alone` in a folder now; None if none does."""
-    file = Path(folder) / name
+    file = Path(folder) / LOCK
     if not file.is_file():
         return None
     lock = FileLock(file)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        return _read_holder(file.with_name(f"{name}.holder"))
+        return _read_holder(file.with_name(f"{LOCK}.holder"))
     lock.release()
     return None
 

@@ -20,6 +20,7 @@ from lossprint.apps import build
 from lossprint.apps.comparison import compare, run_comparison
 from lossprint.apps.comparison_inputs import intervention_set
 from lossprint.apps.selection import select_runs
+from lossprint.apps.settings import plain
 from lossprint.apps.sweep import compare_losses
 from lossprint.apps.terminal import progress_bar
 from lossprint.runs.levels import keep_level
@@ -64,7 +65,7 @@ def compose_analysis(outputs: Path, *more: str) -> DictConfig:
 
 
 def analysis(outputs: Path, *more: str) -> dict:
-    return build.plain(compose_analysis(outputs, *more))
+    return plain(compose_analysis(outputs, *more))
 
 
 def run(outputs: Path, *more: str, **changes: object):
@@ -314,5 +315,5 @@ def test_the_end_of_a_multirun_finds_its_runs_in_a_folder_of_any_name(tmp_path, 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         called = {"output_root": str(root), "logger": {"name": "none"}}
         compare_losses([record], OmegaConf.create(called))
-    settings = build.plain(compared[0])
+    settings = plain(compared[0])
     assert (settings["runs"], settings["output_root"]) == ([str(record.folder)], str(root))

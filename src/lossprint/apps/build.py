@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, MissingMandatoryValue, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 import lossprint.apps.resolvers  # noqa: F401  names that a composed configuration asks for
@@ -27,7 +27,6 @@ from lossprint.data.sampler import ClassBalancedBatches
 from lossprint.data.store import open_store
 from lossprint.data.transforms import Preprocessing
 from lossprint.data.undecodable import check_decodable
-from lossprint.files import from_home
 from lossprint.models.embedder import Embedder, build_embedder
 from lossprint.models.native import native_input
 from lossprint.probing.network import fastest_device
@@ -75,20 +74,6 @@ def _set_by_hand(prefix: str) -> set[str]:
         return set()
     names = (o.lstrip("+~").split("=")[0] for o in HydraConfig.get().overrides.task)
     return {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
-
-
-def plain(config: Any) -> dict[str, Any]:
-    """The resolved configuration as plain containers.
-
-    Raises:
-        ValueError: an entry that has to be given is not.
-    """
-    try:
-        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    except MissingMandatoryValue as error:
-        raise ValueError(f"{error.full_key} has no value: give it as {error.full_key}=…") from error
-    assert isinstance(container, dict)
-    return {str(key): from_home(value) for key, value in container.items()}
 
 
 def checked(config: DictConfig, *, multirun: bool = False, chosen: bool = False) -> dict[str, Any]:

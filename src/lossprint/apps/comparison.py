@@ -9,13 +9,13 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.markup import escape
 
-from lossprint.apps import build
 from lossprint.apps.comparison_inputs import PROBE_KEYS, comparison_inputs
 from lossprint.apps.errors import command
 from lossprint.apps.evidence import EVIDENCE, PieceOfEvidence
 from lossprint.apps.methods import parameters
 from lossprint.apps.report_tracking import compared, is_online, make_workspace, track_report
 from lossprint.apps.selection import FILTERS, comparison_name, select_runs
+from lossprint.apps.settings import plain
 from lossprint.apps.terminal import progress_bar, show_report
 from lossprint.apps.trust import check_trusted
 from lossprint.files import alone
@@ -44,7 +44,7 @@ def run_comparison(config: DictConfig, *, shared: Path | None = None) -> None:
     """
     console = Console()
     with command(console, interrupted="the same command goes on from what is computed"):
-        settings = build.plain(config)
+        settings = plain(config)
         check_keys("", settings, KEYS)
         check_keys("only.", settings["only"], FILTERS)
         check_keys("probe.", settings["probe"], PROBE_KEYS)

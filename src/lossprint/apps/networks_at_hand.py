@@ -16,12 +16,12 @@ from lossprint.probing.network import Preprocess
 from lossprint.probing.settings import one_of
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.report import Report, write_report
+from lossprint.runs.record import FAMILIES
 from lossprint.saliency.distances import DISTANCES
 from lossprint.studies.analysis import Analysis, OnProgress, analyse
 from lossprint.studies.networks import Network
 from lossprint.studies.settings import StudySettings
 
-FAMILIES = ("ranking", "classification", "control")
 QUICK = StudySettings(name="quick", maps=MapSettings(images=48, samples=12))
 
 

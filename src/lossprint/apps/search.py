@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from lossprint.apps.build import plain
 from lossprint.apps.hyperparameters import check_search, set_file, write_found
+from lossprint.apps.settings import plain
 from lossprint.runs.record import MONITOR, RunRecord
 from lossprint.streams import stream_seed
 

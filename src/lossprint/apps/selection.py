@@ -30,7 +30,7 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
         imported = build.imported_models(config["models"], config["output_root"])
         patterns = [str(record.folder.resolve()) for record in imported]
     if patterns is None:
-        patterns = str(newest_sweep(config["output_root"]).folder.resolve())
+        patterns = str(newest_sweep(config["output_root"]).resolve())
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     records = [
         record

@@ -144,13 +144,21 @@ def resolved(config: DictConfig, schema: type) -> dict[str, Any]:
         ValueError: as `typed`; or an entry that has to be given is not.
     """
     try:
-        container = OmegaConf.to_container(
-            typed(config, schema), resolve=True, throw_on_missing=True
-        )
-    except MissingMandatoryValue as error:
-        raise ValueError(f"{error.full_key} has no value: give it as {error.full_key}=…") from error
+        return plain(typed(config, schema))
     except OmegaConfBaseException as error:
         raise _told(error, config, schema) from error
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration, resolved, as plain containers.
+
+    Raises:
+        ValueError: an entry that has to be given is not.
+    """
+    try:
+        container = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ValueError(f"{error.full_key} has no value: give it as {error.full_key}=…") from error
     assert isinstance(container, dict)
     return {str(key): from_home(value) for key, value in container.items()}
 

@@ -59,16 +59,9 @@ STATES_KEPT = 5 * 3
 """A run's weights and four checkpoints, each of weights and two states of an optimizer, rounded up:
 so many times the size of the network a training needs room for."""
 REPLACED = (
-    *(
-        "checkpoints",
-        "analysis",
-        "saliency",
-        "levels",
-        "config.yaml",
-        "metrics.csv",
-        "weights.safetensors",
-    ),
-    *("test_embeddings.safetensors", "gallery.png", "saliency.png", "probe_properties.csv"),
+    *("checkpoints", "analysis", "saliency", "levels", "config.yaml", "metrics.csv"),
+    *("weights.safetensors", "test_embeddings.safetensors"),
+    *("gallery.png", "saliency.png", "probe_properties.csv"),
 )
 """What a run's folder holds beside its record, to be removed when the run is replaced."""
 SHOWN = (
@@ -304,7 +297,8 @@ def _train(
         metrics = fit_and_test(trainer, module, data, checkpoints, record.weights_file)
         if not first:
             return record
-        save_test_embeddings(module, record.test_embeddings_file)
+        tested = {"embeddings": module.test_embeddings, "labels": module.test_labels}
+        save_tensors(tested, record.test_embeddings_file)
         gallery = draw_gallery(module, data)
         with whole_file(record.folder / "gallery.png") as temporary:
             gallery.save(temporary)
@@ -328,11 +322,6 @@ def say_continued(console: Console, trainer: pl.Trainer, module: pl.LightningMod
     """Say with which epoch a training goes on that was cut off."""
     if trainer.current_epoch and trainer.is_global_zero:
         console.print(f"continues with epoch {trainer.current_epoch + 1} of {trainer.max_epochs}")
-
-
-def save_test_embeddings(module: MetricLearning, path: Path) -> None:
-    """`embeddings` [N, D] and `labels` [N] of the test, for metrics of several folds together."""
-    save_tensors({"embeddings": module.test_embeddings, "labels": module.test_labels}, path)
 
 
 def draw_gallery(module: MetricLearning, data: ImageDataModule) -> Image.Image:

@@ -21,12 +21,6 @@ from hydra.core.hydra_config import HydraConfig
 from lossprint.rendering.specification import SET_FILE
 from lossprint.runs.record import RunRecord
 
-OWN_MAKERS = (
-    "lossprint.models.backbones.build_backbone",
-    "lossprint.models.bn_inception.BNInception",
-    "lossprint.models.embedder.build_embedder",
-    "lossprint.models.native.native_network",
-)
 NAMING_MAKERS = {
     "lossprint.models.backbones.build_backbone": "name",
     "lossprint.models.embedder.build_embedder": "name",
@@ -192,7 +186,7 @@ def foreign_network(config: Mapping[str, Any], *, own: Collection[Any] = ()) -> 
 @cache
 def model_makers() -> frozenset[str]:
     """The dotted names that a run may build its network with: each makes a model and no more."""
-    makers = {*OWN_MAKERS, *NAMING_MAKERS}
+    makers = {"lossprint.models.bn_inception.BNInception", *NAMING_MAKERS}
     for name in torchvision.models.list_models(module=torchvision.models):
         maker = torchvision.models.get_model_builder(name)
         makers |= {f"torchvision.models.{maker.__name__}", f"{maker.__module__}.{maker.__name__}"}

@@ -1,12 +1,12 @@
 """From a `logger` configuration to the tracker that it names."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from lossprint.runs.record import RECORD_FILE, RunRecord
-from lossprint.runs.tracker import ARTIFACT_TYPE, TrackedRun, Tracker
+from lossprint.runs.record import RunRecord
+from lossprint.runs.tracker import ARTIFACT_FILES, ARTIFACT_TYPE, TrackedRun, Tracker
 
 LOGGERS = ("wandb", "tensorboard", "csv", "none")
 MODES = ("auto", "online", "offline")
@@ -63,10 +63,9 @@ def open_tracker(logger: Mapping[str, Any], run: TrackedRun) -> Iterator[Tracker
         yield Tracker()
 
 
-@contextmanager
 def track_training(
     record: RunRecord, logger: Mapping[str, Any], config: Mapping[str, Any]
-) -> Iterator[Tracker]:
+) -> AbstractContextManager[Tracker]:
     """Open a tracker for a training run: grouped by sweep, tagged with its family and loss."""
     run = TrackedRun(
         folder=record.folder,
@@ -78,20 +77,14 @@ def track_training(
         path=record.wandb,
         shared=record.sweep_folder,
     )
-    with open_tracker(logger, run) as tracker:
-        yield tracker
+    return open_tracker(logger, run)
 
 
 def log_training_files(tracker: Tracker, record: RunRecord) -> None:
     """Hand over what an analysis needs of a training run: see `wandb_tracker.fetch_run`."""
     if tracker.path is None:
         return
-    files = (
-        record.folder / RECORD_FILE,
-        record.config_file,
-        record.metrics_file,
-        record.weights_file,
-    )
+    files = [record.folder / name for name in ARTIFACT_FILES]
     tracker.log_files(
         f"run-{tracker.path.rsplit('/', 1)[-1]}",
         ARTIFACT_TYPE,

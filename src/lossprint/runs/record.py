@@ -122,6 +122,7 @@ class RunRecord:
 
     @property
     def test_embeddings_file(self) -> Path:
+        """`embeddings` [N, D] and `labels` [N] of the test, for several folds together."""
         return self.folder / "test_embeddings.safetensors"
 
     @property

@@ -1,8 +1,7 @@
 """Find runs on disk: by folder or glob, by what they are, by how they ended."""
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -12,31 +11,9 @@ from lossprint.tensor_files import load_tensors
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """The runs below one folder, in the order of `find_runs`."""
-
-    folder: Path
-    runs: tuple[RunRecord, ...]
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
-
-    @property
-    def finished(self) -> tuple[RunRecord, ...]:
-        """Its runs that came to their end."""
-        return tuple(run for run in self.runs if run.status == "finished")
-
-    @property
-    def ended(self) -> str:
-        """When the last of its finished runs ended; empty if there is none."""
-        return max((run.finished or "" for run in self.finished), default="")
-
-
 def find_runs(
     root: Path | str,
-    patterns: str | Sequence[str] = "*",
+    pattern: str = "*",
     *,
     loss: str | Iterable[str] | None = None,
     family: str | Iterable[str] | None = None,
@@ -47,8 +24,8 @@ def find_runs(
     """Find runs.
 
     Args:
-        root: the folder that patterns are relative to, e.g. outputs.
-        patterns: folders or globs, relative to `root`, to the working directory or absolute. All
+        root: the folder that the pattern is relative to, e.g. outputs.
+        pattern: a folder or a glob, relative to `root`, to the working directory or absolute. All
             runs at or below a matching folder are found.
         loss: names or globs to keep, e.g. "multi_similarity*". None keeps all, here and below.
         family: families to keep.
@@ -62,16 +39,13 @@ def find_runs(
         Records sorted by loss, fold, seed and folder, each once. Empty if the filters keep none.
 
     Raises:
-        FileNotFoundError: if a pattern matches no folder with runs.
+        FileNotFoundError: if the pattern matches no folder with runs.
     """
-    folders: set[Path] = set()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        found = _run_folders(Path(root), pattern)
-        if not found:
-            raise FileNotFoundError(
-                f"no runs at {pattern!r}, neither below {root} nor below {Path.cwd()}"
-            )
-        folders |= found
+    folders = _run_folders(Path(root), pattern)
+    if not folders:
+        raise FileNotFoundError(
+            f"no runs at {pattern!r}, neither below {root} nor below {Path.cwd()}"
+        )
     losses, families, statuses = _choices(loss), _choices(family), _choices(status)
     folds, seeds = _choices(fold), _choices(seed)
     records = [
@@ -133,22 +107,21 @@ def _run_folders(root: Path, pattern: str) -> set[Path]:
     return set()
 
 
-def newest_sweep(root: Path | str) -> Sweep:
-    """Find the sweep below `root` in which a run was finished last.
+def newest_sweep(root: Path | str) -> Path:
+    """Find the folder of the sweep below `root` in which a run was finished last.
 
     It may hold unfinished and failed runs too: what to do without them is the caller's choice.
 
     Raises:
         FileNotFoundError: if no run is finished.
     """
-    runs: dict[Path, list[RunRecord]] = {}
-    if any(Path(root).glob(f"*/**/{RECORD_FILE}")):
-        for record in find_runs(root, status=None):
-            runs.setdefault(record.folder.parent.parent, []).append(record)
-    sweeps = [Sweep(folder, tuple(records)) for folder, records in runs.items()]
-    if not any(sweep.finished for sweep in sweeps):
-        unfinished = ", ".join(run.name for sweep in sweeps for run in sweep.runs)
+    known = any(Path(root).glob(f"*/**/{RECORD_FILE}"))
+    runs = find_runs(root, status=None) if known else []
+    finished = [run for run in runs if run.status == "finished"]
+    if not finished:
+        unfinished = ", ".join(run.name for run in runs)
         raise FileNotFoundError(
             f"no finished run below {root}" + (f"; unfinished: {unfinished}" if unfinished else "")
         )
-    return max(sweeps, key=lambda sweep: (sweep.ended, sweep.name))
+    last = max(finished, key=lambda run: (run.finished or "", run.sweep))
+    return last.sweep_folder

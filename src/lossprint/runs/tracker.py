@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 from PIL import Image
 
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import RECORD_FILE, RunRecord
 
 ARTIFACT_TYPE = "run"
 """Of the artifact that holds what an analysis needs of a training run."""
+ARTIFACT_FILES = (RECORD_FILE, "config.yaml", "metrics.csv", "weights.safetensors")
+"""Of a run's folder, in that artifact."""
 
 
 class Points(NamedTuple):

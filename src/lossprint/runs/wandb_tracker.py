@@ -15,9 +15,9 @@ from PIL import Image
 from rich import get_console
 
 from lossprint.runs.offline import offline_hints
-from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
+from lossprint.runs.record import RunRecord, load_record, run_folder
 from lossprint.runs.registry import find_runs
-from lossprint.runs.tracker import ARTIFACT_TYPE, Points, TrackedRun, Tracker
+from lossprint.runs.tracker import ARTIFACT_FILES, ARTIFACT_TYPE, Points, TrackedRun, Tracker
 
 # Before W&B is imported: its crash reports are not asked for.
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
@@ -28,8 +28,6 @@ from wandb.errors import Error as WandbError
 
 log = logging.getLogger(__name__)
 
-FETCHED = (RECORD_FILE, "config.yaml", "metrics.csv", "weights.safetensors")
-"""Files that a fetched run has, as `log_training_files` hands them over."""
 SERVER_PATIENCE = 30.0  # seconds until a run is kept offline
 UPLOAD_PATIENCE = 600.0  # seconds, at the end of a run, until what is not uploaded stays on disk
 
@@ -278,7 +276,7 @@ def fetch_run(path: str, output_root: Path | str, *, api: Any = None) -> RunReco
         with _reaching(path):
             artifact.download(root=str(download))
         kept.mkdir()
-        for file in FETCHED:  # and nothing else that somebody put there
+        for file in ARTIFACT_FILES:  # and nothing else that somebody put there
             if (download / file).is_file():
                 os.replace(download / file, kept / file)
         found = load_record(kept)
