@@ -78,12 +78,8 @@ def make_maps(
             preprocessing(probe.pixels(chosen).to(device)),
             distance=distance,
             baseline=baseline,
-            noise_level=settings.noise_level,
-            samples=settings.samples,
-            percentile=settings.percentile,
-            seed=settings.seed,
             image_ids=[probe.files[row] for row in chosen],
-            precision=settings.precision,
+            **settings.method,
         )
         found.append(maps.cpu())
         progress("maps", start + len(chosen), len(rows))

@@ -1,6 +1,6 @@
 """How much of a probe set is looked at, and how."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 
@@ -30,6 +30,11 @@ class MapSettings:
     def __post_init__(self) -> None:
         at_least(1, images=self.images, samples=self.samples)
         one_of(("exact", "fast"), precision=self.precision)
+
+    @property
+    def method(self) -> dict[str, Any]:
+        """How each map is made, as `saliency_maps` takes it."""
+        return {name: value for name, value in asdict(self).items() if name != "images"}
 
 
 @dataclass(frozen=True)

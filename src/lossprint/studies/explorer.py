@@ -118,7 +118,7 @@ def similarity_maps(study: Study, network: Network, pairs: list[tuple[int, int]]
         network: whose embedding.
         pairs: P rows of the probe set: of an image, and of the one it is compared with.
     """
-    settings, probe = study.settings.maps, study.probe
+    probe = study.probe
 
     def compute() -> dict[str, Tensor]:
         model, preprocessing = network.load()
@@ -131,12 +131,8 @@ def similarity_maps(study: Study, network: Network, pairs: list[tuple[int, int]]
             images,
             distance=network.distance,
             reference=others,
-            noise_level=settings.noise_level,
-            samples=settings.samples,
-            percentile=settings.percentile,
-            seed=settings.seed,
             image_ids=[probe.files[row] for row, _ in pairs],
-            precision=settings.precision,
+            **study.settings.maps.method,
         )
         return {"maps": maps.half().cpu()}
 
