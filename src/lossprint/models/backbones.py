@@ -1,7 +1,6 @@
 """Backbones by name: networks that turn images into pooled features, without their classifier."""
 
 import difflib
-import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -10,8 +9,8 @@ from urllib.error import URLError
 
 import timm
 import torch
-import torch.nn.functional as F
 import torchvision
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 from torchvision.models import VisionTransformer
 
@@ -201,21 +200,12 @@ class _AnySizeVisionTransformer(nn.Module):
                 f"{self.patch_size} px"
             )
         patches = self.conv_proj(images)  # [N, F, h, w]
-        grid = patches.shape[-2:]
+        grid = list(patches.shape[-2:])
         tokens = patches.flatten(2).transpose(1, 2)  # [N, h w, F]
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        tokens = tokens + self._position_embedding(grid)
         encoder = self.encoder
+        tokens = tokens + resample_abs_pos_embed(encoder.pos_embedding, grid, antialias=False)
         return encoder.ln(encoder.layers(encoder.dropout(tokens)))[:, 0]
-
-    def _position_embedding(self, grid: torch.Size) -> Tensor:
-        embedding = self.encoder.pos_embedding  # [1, 1 + side^2, F], the class token's first
-        side = math.isqrt(embedding.shape[1] - 1)
-        if grid == (side, side):
-            return embedding
-        own = embedding[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)
-        fitted = F.interpolate(own, size=tuple(grid), mode="bicubic", align_corners=False)
-        return torch.cat([embedding[:, :1], fitted.flatten(2).transpose(1, 2)], dim=1)
 
 
 def _from_timm(name: str, *, download: bool) -> Backbone:
