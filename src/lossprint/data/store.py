@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import track
 from torch import Tensor
 
 from lossprint.data.decoding import Interpolation, decode_image, read_image, resized
@@ -216,10 +216,9 @@ def _build(
         whole_file(data_path) as temporary,
         temporary.open("wb") as file,
         ThreadPoolExecutor() as pool,
-        Progress(transient=True) as progress,
     ):
         blocks = [paths[start : start + BLOCK] for start in range(0, len(paths), BLOCK)]
-        for block in progress.track(blocks, description="decoding images"):
+        for block in track(blocks, "decoding images", transient=True):
             for pixels, remarks in pool.map(decode, block):
                 sizes.append(pixels.shape[:2])
                 content = pixels.tobytes()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
+from rich.progress import track
 
 from lossprint.models.reality_check import (
     EMBEDDER,
@@ -16,10 +16,11 @@ from lossprint.models.reality_check import (
 from lossprint.runs.record import RECORD_FILE, RunRecord, load_record, run_folder
 from lossprint.tensor_files import save_tensors
 
+EMBEDDING_SIZE = 128
+"""Of all published models."""
 
-def import_reality_check(
-    section: Mapping[str, Any], output_root: Path | str, *, embedding_size: int = 128
-) -> list[RunRecord]:
+
+def import_reality_check(section: Mapping[str, Any], output_root: Path | str) -> list[RunRecord]:
     """Write the reality check's models as runs of a sweep `reality_check-<data set>`.
 
     A model whose files are those that were imported before is not read again.
@@ -30,7 +31,6 @@ def import_reality_check(
             untrained control begins from, None downloads them; `probe` and `data_root` are what
             the analysis looks at them with, in the shape of a training's configuration.
         output_root: below which runs lie.
-        embedding_size: that all of them have to have.
 
     Raises:
         FileNotFoundError, ValueError: no such models, or their files do not fit; see
@@ -42,16 +42,13 @@ def import_reality_check(
         losses=section.get("losses"),
         folds=section.get("folds"),
     )
-    with Progress(transient=True) as progress:
-        return [
-            _imported(model, section, Path(output_root), embedding_size)
-            for model in progress.track(models, description="reading models")
-        ]
+    return [
+        _imported(model, section, Path(output_root))
+        for model in track(models, "reading models", transient=True)
+    ]
 
 
-def _imported(
-    model: RealityCheckModel, section: Mapping[str, Any], output_root: Path, embedding_size: int
-) -> RunRecord:
+def _imported(model: RealityCheckModel, section: Mapping[str, Any], output_root: Path) -> RunRecord:
     dataset = model.dataset or "unnamed"
     record = RunRecord(
         folder=run_folder(
@@ -64,16 +61,14 @@ def _imported(
         seed=model.seed,
         data_fingerprint=f"reality_check-{dataset}",
     )
-    config = _config(model, section, embedding_size)
+    config = _config(model, section)
     if not _is_imported(record, config):
-        weights = model.load(embedding_size=embedding_size).state_dict()
+        weights = model.load(embedding_size=EMBEDDING_SIZE).state_dict()
         save_tensors(weights, record.weights_file)
     return record.begin(config).finish({}, {})
 
 
-def _config(
-    model: RealityCheckModel, section: Mapping[str, Any], embedding_size: int
-) -> dict[str, Any]:
+def _config(model: RealityCheckModel, section: Mapping[str, Any]) -> dict[str, Any]:
     """A training's configuration, as far as the analysis reads it."""
     return {
         "imported": {
@@ -87,7 +82,7 @@ def _config(
             "name": "bn_inception",
             "pretrained": True,  # what the untrained control begins from
             "weights": section.get("weights"),
-            "embedding_size": embedding_size,
+            "embedding_size": EMBEDDING_SIZE,
             "freeze_batchnorm": True,
             "preprocessing": dict(PREPROCESSING),
         },
