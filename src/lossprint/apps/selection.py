@@ -48,12 +48,11 @@ def select_runs(config: Mapping[str, Any]) -> list[RunRecord]:
 
 
 def _found(pattern: str, output_root: str, wanted: Mapping[str, Any]) -> list[RunRecord]:
-    if not pattern.startswith(WANDB):
-        return find_runs(output_root, pattern, status=None, **wanted)
-    from lossprint.runs.wandb_tracker import fetch_run  # importing W&B takes a second
+    if pattern.startswith(WANDB):
+        from lossprint.runs.wandb_tracker import fetch_run  # importing W&B takes a second
 
-    fetched = fetch_run(pattern.removeprefix(WANDB), output_root)
-    return find_runs(output_root, str(fetched.folder.resolve()), status=None, **wanted)
+        pattern = str(fetch_run(pattern.removeprefix(WANDB), output_root).folder.resolve())
+    return find_runs(output_root, pattern, status=None, **wanted)
 
 
 def comparison_name(records: Sequence[RunRecord], probe_folder: str | None = None) -> str:

@@ -32,12 +32,11 @@ def count_matches_cpu(
 ) -> NDArray[np.float64]:
     """Count, for each query and property, the nearest neighbours that carry the query's label.
 
-    See `lossprint.metrics.neighbor_matches.count_matches` for shapes and the tie convention.
+    See `lossprint.metrics.neighbor_matches.count_matches` for the tie convention.
 
     Args:
         space: N points.
-        codes: [N, A] labels of A properties, each 0…C_a − 1.
-        neighbors: [N, A] how many nearest neighbours are looked at, 0…N − 1 (0: none, count 0).
+        codes, neighbors: [N, A] as there.
         threads: worker threads; as many as NumPy's matrix products would take when None.
     """
     count, properties = codes.shape

@@ -28,12 +28,11 @@ def count_matches_torch(
 ) -> NDArray[np.float64]:
     """Count, for each query and property, the nearest neighbours that carry the query's label.
 
-    See `lossprint.metrics.neighbor_matches.count_matches` for shapes and the tie convention.
+    See `lossprint.metrics.neighbor_matches.count_matches` for the tie convention.
 
     Args:
         space: N points.
-        codes: [N, A] labels of A properties, each 0…C_a − 1.
-        neighbors: [N, A] how many nearest neighbours are looked at, 0…N − 1 (0: none, count 0).
+        codes, neighbors: [N, A] as there.
         device: where to compute; it must support float64.
         memory: bytes that a block of queries may take beside the points.
         bins: bins of the histogram.
