@@ -1,12 +1,13 @@
 """One look for every figure: a colour per loss, a marker and line style per family."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_hex
+from numpy.typing import ArrayLike
 from skimage.color import lab2rgb, rgb2lab
 
 FAMILIES = ("ranking", "classification", "control")
@@ -107,9 +108,11 @@ def _lab(color: str) -> np.ndarray:
     return rgb2lab(np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)]], dtype=np.uint8))[0]
 
 
-def ink(color: Sequence[float]) -> str:
+def ink(color: ArrayLike) -> str:
     """What is written on a colour, RGB in [0, 1]: black on light ones, white on dark ones."""
-    return "#000000" if np.dot(color[:3], (0.2126, 0.7152, 0.0722)) > 0.45 else "#ffffff"
+    return (
+        "#000000" if np.dot(np.asarray(color)[:3], (0.2126, 0.7152, 0.0722)) > 0.45 else "#ffffff"
+    )
 
 
 def family_rank(family: str) -> int:
