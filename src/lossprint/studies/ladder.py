@@ -20,7 +20,7 @@ from lossprint.saliency import map_agreement, randomized_copy
 from lossprint.studies.columns import skipped, together
 from lossprint.studies.intervals import mean_correlation
 from lossprint.studies.map_agreement import agreement_of_pairs
-from lossprint.studies.networks import Network
+from lossprint.studies.networks import Network, lineages_of
 from lossprint.studies.pairs import matched, pairs_table
 from lossprint.studies.study import Results, Study, Tables
 
@@ -120,7 +120,7 @@ def _shared(
     table: pd.DataFrame, networks: Sequence[Network]
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Pairs by what they share; none shares its initial weights where losses have several seeds."""
-    lineage = {network.loss: network.lineage or network.loss for network in networks}
+    lineage = lineages_of(networks)
     control_a, control_b = (table[f"family_{side}"] == "control" for side in "ab")
     trained = matched(table) & ~control_a & ~control_b
     same_loss = table["loss_a"] == table["loss_b"]

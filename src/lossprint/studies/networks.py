@@ -1,6 +1,6 @@
 """The networks under study: what they are, where their results are kept, how to load them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
@@ -109,6 +109,11 @@ def first_runs(networks: Sequence[Network]) -> dict[str, Network]:
     for network in sorted(networks, key=lambda each: (each.fold, each.seed)):
         found.setdefault(network.loss, network)
     return found
+
+
+def lineages_of(networks: Iterable[Network]) -> dict[str, str]:
+    """Of each loss; one without close variants is a lineage of its own."""
+    return {network.loss: network.lineage or network.loss for network in networks}
 
 
 def _lineage(record: RunRecord) -> str | None:

@@ -11,7 +11,7 @@ from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, LOSS, RUN
 from lossprint.studies.family_tests import COLUMNS as FAMILY_TESTS
 from lossprint.studies.family_tests import property_families
 from lossprint.studies.intervals import by_loss, is_large, without_interval
-from lossprint.studies.networks import Network
+from lossprint.studies.networks import Network, lineages_of
 from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {
@@ -33,11 +33,12 @@ def compute(study: Study) -> Results:
     maximum = properties_maximum(study.probe, study.settings.properties)
     sampled = properties.assign(images=_over_images(study, properties, maximum))
     summary = by_loss(sampled, "property")
-    lineages = {network.loss: network.lineage or network.loss for network in study.networks}
     return {
         "properties": properties,
         "properties_by_loss": summary.assign(maximum=summary["property"].map(maximum)),
-        "property_families": property_families(properties, lineages, seed=study.settings.seed),
+        "property_families": property_families(
+            properties, lineages_of(study.networks), seed=study.settings.seed
+        ),
         "skipped": without_interval("NR-Prec", len(study.probe)),
     }
 

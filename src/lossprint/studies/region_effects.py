@@ -8,6 +8,7 @@ import pandas as pd
 from lossprint.metrics.rank_correlation import rank_correlation
 from lossprint.studies.columns import LOSS, empty, empty_tables
 from lossprint.studies.interventions import UNRELATED
+from lossprint.studies.networks import lineages_of
 from lossprint.studies.study import Results, Study, Tables
 
 REGION_OF: Mapping[str, str] = {
@@ -32,9 +33,8 @@ def compute(study: Study) -> Results:
     shares, moved = study.table("shares_by_loss"), study.table("interventions_by_loss")
     if shares.empty or moved.empty:
         return empty_tables(TABLES)
-    lineages = {network.loss: network.lineage or network.loss for network in study.networks}
     points = region_effects(shares, moved)
-    settings = study.settings
+    settings, lineages = study.settings, lineages_of(study.networks)
     correlations = region_correlations(points, lineages, draws=settings.draws, seed=settings.seed)
     return {"region_effects": points, "region_correlations": correlations}
 
