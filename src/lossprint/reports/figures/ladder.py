@@ -31,5 +31,5 @@ def ladder(rungs: pd.DataFrame) -> Figure:
         axes.set_xlim(min(0.0, float(low.min())) - 0.03, 1.08)
         axes.grid(axis="x", alpha=0.25)
         axes.set_xlabel("correlation of maps (line: 95 % interval over images)")
-        axes.set_title("Agreement of maps that share …", loc="left")
+        axes.set_title("Agreement of two maps, by what they share", loc="left")
     return figure
