@@ -1,19 +1,17 @@
 """Render a set of cars, or what it still lacks: `python render.py kind=probe count=240 size=64`."""
 
-import os
-
 import hydra
 from omegaconf import DictConfig
 
-from lossprint.apps.rendering import errors_in_a_line, run_rendering
+from lossprint.apps.command_line import call
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="render")
 def main(config: DictConfig) -> None:
+    from lossprint.apps.rendering import run_rendering  # see analyze.py
+
     run_rendering(config)
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # unknown options raise instead of printing
-    with errors_in_a_line():
-        main()
+    call(main)

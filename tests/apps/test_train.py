@@ -200,7 +200,7 @@ def test_overrides_stand_on_either_side_of_the_multirun_flag(words):
     command = [sys.executable, str(ROOT / "train.py"), *words, "loss=tripplet"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "unrecognized" not in result.stderr
-    assert "tripplet" in result.stderr
+    assert "tripplet" in result.stdout
 
 
 def test_a_loss_that_becomes_infinite_stops_the_run_by_name(small_world):
