@@ -1,5 +1,6 @@
 """The geometry of embeddings against stored numbers, brute force and shapes known by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,16 @@ def test_a_missing_label_is_left_out():
 def test_bad_input_is_named(embeddings, labels, message):
     with pytest.raises(ValueError, match=message):
         embedding_geometry(embeddings, labels)
+
+
+@pytest.mark.parametrize("count", [600, 1200])
+def test_nothing_as_large_as_the_embeddings_is_made(count, monkeypatch):
+    monkeypatch.setattr("lossprint.metrics.geometry.BLOCK", 32)
+    points = np.random.default_rng(0).normal(size=(count, 64)).astype(np.float32)
+    embedding_geometry(points)  # what libraries keep from the first time is not counted
+    tracemalloc.start()
+    embedding_geometry(points)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 120_000 + points.size  # blocks, and a byte each where NaN is looked for
+    assert peak < points.nbytes

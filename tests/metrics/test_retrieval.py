@@ -63,6 +63,7 @@ def test_perfect_clusters_score_one_and_blocks_do_not_matter(monkeypatch):
     labels = torch.arange(5).repeat(4)
     embeddings = torch.eye(5)[labels]
     monkeypatch.setattr("lossprint.metrics.retrieval.BLOCK", 3)
+    monkeypatch.setattr("lossprint.metrics.retrieval.ITEMS", 7)
     assert set(retrieval_metrics(embeddings, labels).values()) == {1.0}
 
 
@@ -122,14 +123,20 @@ def test_many_items_take_no_more_memory_at_once_and_the_embeddings_stay_as_they_
     before, labels = embeddings.clone(), torch.arange(90) % 7
     expected = retrieval_metrics(embeddings, labels)
     monkeypatch.setattr("lossprint.metrics.retrieval.SIMILARITIES", 4 * 90)
-    largest = 0
+    monkeypatch.setattr("lossprint.metrics.retrieval.ITEMS", 7)
+    ranked, doubled, double = [], [], torch.Tensor.double
 
     def watched(similarity, *rest):
-        nonlocal largest
-        largest = max(largest, similarity.numel())
+        ranked.append(similarity.numel())
         return _ranking(similarity, *rest)
 
+    def watched_double(items):
+        doubled.append(items.shape)
+        return double(items)
+
     monkeypatch.setattr("lossprint.metrics.retrieval._ranking", watched)
+    monkeypatch.setattr(torch.Tensor, "double", watched_double)
     assert retrieval_metrics(embeddings, labels) == pytest.approx(expected, abs=1e-12)
-    assert largest == 4 * 90
+    assert max(ranked) == 4 * 90
+    assert max(count for count, *width in doubled if width == [6]) == 7
     assert torch.equal(embeddings, before)

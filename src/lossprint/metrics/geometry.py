@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,7 @@ from lossprint.metrics.properties import embedding_array, label_codes
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK = 128  # rows at once: bounds memory at BLOCK × N distances
-ROWS = 4096  # copied at once, where a copy of all is not needed
+BLOCK = 512  # rows in float64 at once: all of them would be twice as large as what is given
 
 ROUNDING = 1e-12
 """Total variance of unit vectors below which they are equal: float32 holds no finer ones apart."""
@@ -85,15 +85,19 @@ def embedding_geometry(embeddings: ArrayLike | Tensor, labels: Any = None) -> Em
         >>> round(found.effective_rank, 6), found.mean_length, found.alignment
         (2.0, 0.0, 4.0)
     """
-    points = unit_rows(embeddings)
-    mean_length = float(np.linalg.norm(points.mean(0)))
+    rows = embedding_array(embeddings)
+    mean = sum(points.sum(0) for points in _unit_blocks(rows)) / len(rows)
     alignment = separation = float("nan")
     if labels is not None:
-        codes = label_codes("labels", labels, len(points))
+        codes = label_codes("labels", labels, len(rows))
         known = codes >= 0
-        alignment, separation = _by_class(points[known], codes[known])
+        alignment, separation = _by_class(unit_rows(rows)[known], codes[known])
     return EmbeddingGeometry(
-        _effective_rank(points), mean_length, _uniformity(points), alignment, separation
+        _effective_rank(rows, mean),
+        float(np.linalg.norm(mean)),
+        _uniformity(rows),
+        alignment,
+        separation,
     )
 
 
@@ -103,53 +107,59 @@ def unit_rows(embeddings: ArrayLike | Tensor) -> NDArray[np.float64]:
     Raises:
         ValueError: as `embedding_array`.
     """
-    points = embedding_array(embeddings).astype(np.float64)
-    for start in range(0, len(points), BLOCK):  # in place: what is as large as all is made once
-        rows = points[start : start + BLOCK]
+    return np.concatenate(list(_unit_blocks(embedding_array(embeddings))))
+
+
+def _unit_blocks(rows: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(rows), BLOCK):
+        points = rows[start : start + BLOCK].astype(np.float64)
         # Dividing by the largest entry keeps the squares of very large and small ones finite.
-        rows /= _or_one(np.abs(rows).max(1, keepdims=True))
-        rows /= _or_one(np.linalg.norm(rows, axis=1, keepdims=True))
-    return points
+        points /= _or_one(np.abs(points).max(1, keepdims=True))
+        points /= _or_one(np.linalg.norm(points, axis=1, keepdims=True))
+        yield points
 
 
 def _or_one(lengths: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(lengths > 0, lengths, 1.0)
 
 
-def _effective_rank(points: NDArray[np.float64]) -> float:
-    mean = points.mean(0)
-    if len(points) < points.shape[1]:
-        scatter = (points - mean) @ (points - mean).T
-    else:  # of the same eigenvalues, but for zeros; without a centred copy of all
-        scatter = np.zeros((points.shape[1], points.shape[1]))
-        for start in range(0, len(points), ROWS):
-            centred = points[start : start + ROWS] - mean
-            scatter += centred.T @ centred
+def _effective_rank(rows: NDArray[np.floating], mean: NDArray[np.float64]) -> float:
+    if len(rows) < rows.shape[1]:
+        centred = unit_rows(rows) - mean
+        scatter = centred @ centred.T
+    else:  # of the same eigenvalues, but for zeros
+        scatter = np.zeros((rows.shape[1], rows.shape[1]))
+        for points in _unit_blocks(rows):
+            scatter += (points - mean).T @ (points - mean)
     eigenvalues = np.linalg.eigvalsh(scatter)
     eigenvalues = np.clip(eigenvalues, 0.0, None)
     total = eigenvalues.sum()
-    if total / len(points) < ROUNDING:
+    if total / len(rows) < ROUNDING:
         return 0.0
     return float(np.exp(entr(eigenvalues / total).sum()))
 
 
-def _uniformity(points: NDArray[np.float64]) -> float:
+def _uniformity(rows: NDArray[np.floating]) -> float:
     # exp(−2‖x − y‖²) = exp(−2‖x‖²) exp(4 x·y) exp(−2‖y‖²)
-    count = len(points)
-    weights = np.exp(-2.0 * np.einsum("nd,nd->n", points, points))
     total = 0.0  # over ordered pairs of two items
-    for start in range(0, count, BLOCK):
-        # Distances are symmetric: a block of rows meets itself and what comes after it.
-        rows, later = slice(start, start + BLOCK), slice(start + BLOCK, None)
-        own = _exp_products(4.0 * points[rows], points[rows])
+    for place, points in enumerate(_unit_blocks(rows)):
+        own = _exp_products(points, points)
         np.fill_diagonal(own, 0.0)
-        after = _exp_products(4.0 * points[rows], points[later])
-        total += weights[rows] @ (own @ weights[rows] + 2.0 * (after @ weights[later]))
-    return float(np.log(total / (count * (count - 1))))
+        weights = _weights(points)
+        sums = own @ weights
+        # Distances are symmetric: a block meets itself and, for both, each that comes after it.
+        for later in _unit_blocks(rows[(place + 1) * BLOCK :]):
+            sums += 2.0 * (_exp_products(points, later) @ _weights(later))
+        total += weights @ sums
+    return float(np.log(total / (len(rows) * (len(rows) - 1))))
+
+
+def _weights(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.exp(-2.0 * np.einsum("nd,nd->n", points, points))
 
 
 def _exp_products(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    products = a @ b.T
+    products = 4.0 * a @ b.T
     return np.exp(products, out=products)
 
 

@@ -1,6 +1,6 @@
 """Retrieval by nearest neighbours: P@1, R-Precision, MAP@R and recall at k."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 BLOCK = 512  # queries at once at most
 SIMILARITIES = 2**22  # of a block of queries to all items: what bounds memory where items are many
+ITEMS = 1024  # in float64 at once: all of them would be twice as large as what is given
 SHORTEST = 1e-12  # an embedding is divided by this at least
 TIE = 1e-12  # of the largest squared length: what float64 arithmetic may hold apart
 
@@ -47,27 +48,23 @@ def retrieval_metrics(
             f"embeddings must be [N, D] and labels [N]; got {list(embeddings.shape)} "
             f"and {list(labels.shape)}"
         )
-    if not torch.isfinite(embeddings).all():
+    if not all(torch.isfinite(rows).all() for rows in embeddings.split(ITEMS)):
         raise ValueError("embeddings are not finite")
     # Ties are told from near misses in float64, which not every accelerator has.
     device = embeddings.device if embeddings.device.type == "cuda" else torch.device("cpu")
-    points, labels = embeddings.to(device, torch.float64, copy=True), labels.to(device)
-    if normalize:  # in place: this copy is all that grows with the number of items
-        points.div_(points.norm(dim=1, keepdim=True).clamp_min_(SHORTEST))
-    squares = torch.cat([rows.square().sum(dim=1) for rows in points.split(BLOCK)])
-    tolerance = TIE * squares.max()
+    gallery, labels = _Gallery(embeddings.to(device), normalize), labels.to(device)
+    tolerance = TIE * gallery.squares.max()
     _, classes, counts = labels.unique(return_inverse=True, return_counts=True)
     relevant = counts[classes] - 1  # [N] R of each query
     queries = torch.nonzero(relevant > 0).flatten()
     if not len(queries):
         raise ValueError("no class has two members, so there is nothing to retrieve")
-    depth = min(max(int(relevant.max()), *ks), len(points) - 1)
+    depth = min(max(int(relevant.max()), *ks), len(labels) - 1)
     sums = dict.fromkeys(("precision_at_1", "r_precision", "map_at_r"), 0.0)
     sums |= {f"recall_at_{k}": 0.0 for k in ks}
-    for block in queries.split(max(1, min(BLOCK, SIMILARITIES // len(points)))):
-        similarity = (2 * points[block] @ points.T).sub_(squares)  # −‖q − x‖² + ‖q‖²
-        similarity[torch.arange(len(block)), block] = -torch.inf
-        ranking = _ranking(similarity, labels == labels[block, None], depth, tolerance)
+    for block in queries.split(max(1, min(BLOCK, SIMILARITIES // len(labels)))):
+        matches = labels == labels[block, None]
+        ranking = _ranking(gallery.similarity(block), matches, depth, tolerance)
         r = relevant[block]
         inside = torch.arange(depth, device=device) < r[:, None]
         sums["precision_at_1"] += ranking.match[:, 0].sum().item()
@@ -76,6 +73,41 @@ def retrieval_metrics(
         for k in ks:
             sums[f"recall_at_{k}"] += ranking.any_match[:, min(k, depth) - 1].sum().item()
     return {name: total / len(queries) for name, total in sums.items()}
+
+
+class _Gallery:
+    """Items to be found, in float64 a few at a time.
+
+    Args:
+        rows: [N, D], kept as they are.
+        normalize: whether they are compared at length 1.
+    """
+
+    def __init__(self, rows: Tensor, normalize: bool) -> None:
+        self.rows = rows
+        self.lengths = torch.ones(len(rows), 1, dtype=torch.float64, device=rows.device)
+        if normalize:
+            lengths = [block.double().norm(dim=1, keepdim=True) for block in rows.split(ITEMS)]
+            self.lengths = torch.cat(lengths).clamp_min_(SHORTEST)
+        self.squares = torch.cat([items.square().sum(dim=1) for _, items in self._blocks()])
+
+    def similarity(self, queries: Tensor) -> Tensor:
+        """[B, N]: −‖q − x‖² + ‖q‖² for items q of B places; −∞ to themselves."""
+        asked = 2 * self._at(queries)
+        found = asked.new_empty(len(queries), len(self.rows))
+        for part, items in self._blocks():
+            found[:, part] = asked @ items.T
+        found.sub_(self.squares)
+        found[torch.arange(len(queries)), queries] = -torch.inf
+        return found
+
+    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, len(self.rows), ITEMS):
+            part = slice(start, start + ITEMS)
+            yield part, self._at(part)
+
+    def _at(self, part: slice | Tensor) -> Tensor:
+        return self.rows[part].double() / self.lengths[part]
 
 
 class _Ranking(NamedTuple):
@@ -112,8 +144,11 @@ def _ranking(similarity: Tensor, matches: Tensor, depth: int, tolerance: Tensor)
     # The group at the last rank may go on beyond it.
     reached = similarity >= values[:, -1:] - tolerance
     cut = ends == depth - 1
-    size = torch.where(cut, reached.sum(dim=1, keepdim=True) - starts, size)
-    relevant = torch.where(cut, (reached & matches).sum(dim=1, keepdim=True) - before, relevant)
+    in_reach, matching = (  # counted in few bits, because what is counted is copied
+        found.sum(dim=1, keepdim=True, dtype=torch.int32) for found in (reached, reached & matches)
+    )
+    size = torch.where(cut, in_reach - starts, size)
+    relevant = torch.where(cut, matching - before, relevant)
     match = relevant / size
     earlier = (ranks - starts).double()  # t
     hits = before + 1 + earlier * (relevant - 1) / (size - 1).clamp(min=1)
