@@ -291,9 +291,14 @@ def partition_there(config: Mapping[str, Any]) -> Partition | None:
 
 def _world(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a rendered training world is."""
-    render = dict(data["render"])
+    render = _rendered(data)
     count = render["designs"] * render.pop("frames_per_design")
     return {"kind": "world", "count": count, **render}
+
+
+def _rendered(section: Mapping[str, Any]) -> dict[str, Any]:
+    """How the images of a section are rendered: those of 0.1.0 at the size that networks see."""
+    return {"size": section["size"], **section["render"]}
 
 
 @_data_may_lie_elsewhere
@@ -308,7 +313,7 @@ def probe_set(config: Mapping[str, Any]) -> ProbeSet:
     if render is not None and is_own_set(Path(probe["folder"])):
         limit = None if limit == render["count"] else limit
     elif render is not None:
-        ensure_set(probe["folder"], kind="probe", **render)
+        ensure_set(probe["folder"], kind="probe", **_rendered(probe))
     properties = probe.get("properties") or {}
     check_keys("probe.properties.", properties, ("bins", "leave_out"))
     return read_probe_set(
