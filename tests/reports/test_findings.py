@@ -41,7 +41,6 @@ def test_a_difference_is_told_with_its_size_and_the_noise_of_training(evidence):
     assert "38 % of the disagreement between two losses is there between two seeds" in told
     assert "With the maps of untrained networks theirs agree at r = 0.3" in told
     assert told.endswith("; as a yardstick, ρ of trained and untrained networks is 0.43 for maps.")
-    assert "same pixels" not in told
 
 
 def test_noise_is_called_noise(evidence):
