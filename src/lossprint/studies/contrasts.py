@@ -67,8 +67,8 @@ def compute(study: Study) -> Results:
 def _fewer_images(study: Study) -> dict[str, NDArray[np.float64]]:
     """Likeness of pairs without each group of images, [P, G], by the leading measures."""
     pairs = agreement_of_pairs(study.networks, study.map_keys, study.maps)
-    designs = None if study.designs is None else study.designs[: len(study.map_rows)]
-    groups = image_groups(len(study.map_rows), designs)
+    images = len(study.map_rows)
+    groups = image_groups(images, study.designs(images))
     similar = [found["cka_left_out"].numpy() for found in compared_pairs(study).values()]
     return {"correlation": correlation_left_out(pairs, groups), "cka": np.array(similar)}
 

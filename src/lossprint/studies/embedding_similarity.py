@@ -54,7 +54,7 @@ def compute(study: Study) -> Results:
 def compared_pairs(study: Study) -> dict[Pair, dict[str, Tensor]]:
     """`similarity_of_pairs` of a study's networks."""
     count = len(study.probe)
-    groups = np.full(count, -1) if is_large(count) else image_groups(count, study.designs)
+    groups = np.full(count, -1) if is_large(count) else image_groups(count, study.designs())
     return similarity_of_pairs(
         study.networks,
         study.embeddings_keys,

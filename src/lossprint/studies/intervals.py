@@ -69,11 +69,10 @@ def mean_correlation(correlation: ArrayLike, clusters: ArrayLike | None = None) 
     """Fisher mean of correlations [P, N] over P pairs and N images, its interval over images.
 
     Args:
-        clusters: as for `mean_over_images`, of these images and any that follow.
+        clusters: as for `mean_over_images`.
     """
     z = fisher_z(np.asarray(correlation)).mean(0)
-    of_images = None if clusters is None else np.asarray(clusters)[: len(z)]
-    return Interval(*np.tanh(mean_over_images(z, of_images)).tolist())
+    return Interval(*np.tanh(mean_over_images(z, clusters)).tolist())
 
 
 def _over_runs(images: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from lossprint.metrics import Interval, mean_over_images
-from lossprint.metrics.fisher import fisher_z
+from lossprint.metrics import Interval, fisher_mean, mean_over_images
 from lossprint.probing import make_maps, read_maps
 from lossprint.runs.cache import content_key, load_or_compute
 from lossprint.saliency import map_agreement, randomized_copy
@@ -81,7 +80,7 @@ def compute(study: Study) -> Results:
     rungs = [
         [
             rung,
-            *mean_correlation(found[rung], study.designs),
+            *mean_correlation(found[rung], study.designs(found[rung].shape[1])),
             *_below(None if rung == SEEDS else found.get(SEEDS), found[rung], study),
             *found[rung].shape,
         ]
@@ -108,12 +107,9 @@ def _below(seeds: NDArray[Any] | None, correlation: NDArray[Any], study: Study) 
     """
     if seeds is None:
         return Interval(np.nan, np.nan, np.nan)
-    upper, lower = (
-        np.tanh(fisher_z(values[:, : correlation.shape[1]]).mean(0))
-        for values in (seeds, correlation)
-    )
-    designs = study.designs
-    return mean_over_images(upper - lower, None if designs is None else designs[: len(lower)])
+    images = correlation.shape[1]
+    upper, lower = (fisher_mean(values[:, :images], 0) for values in (seeds, correlation))
+    return mean_over_images(upper - lower, study.designs(images))
 
 
 def _shared(

@@ -49,7 +49,7 @@ def compute(study: Study) -> Results:
     frames = study.probe.properties.index[: len(study.map_rows)]
     return {
         "agreement": agreement_table(networks, pairs),
-        "agreement_by_loss": agreement_by_loss(networks, pairs, study.designs),
+        "agreement_by_loss": agreement_by_loss(networks, pairs, study.designs(len(study.map_rows))),
         "disagreement": disagreement_by_image(networks, pairs, list(frames)),
     }
 

@@ -53,7 +53,7 @@ def _over_images(
     count = len(study.probe)
     if is_large(count):
         return [np.full(1, np.nan)] * len(properties)
-    groups = image_groups(count, study.designs)
+    groups = image_groups(count, study.designs())
     left_out = {
         network.name: properties_left_out(
             network, study.probe, study.settings.properties, groups, study.on_images(network)

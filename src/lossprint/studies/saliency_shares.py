@@ -33,7 +33,7 @@ def compute(study: Study) -> Results:
             for region, s in ((region, shares[region]) for region in REGIONS)
         ]
     table = pd.DataFrame(found, columns=[*TABLES["shares"], "images"])
-    designs = None if study.designs is None else study.designs[: len(rows)]
+    designs = study.designs(len(rows))
     return {
         "shares": table.drop(columns="images"),
         "shares_by_loss": by_loss(table, "region", "area", clusters=designs, bounded=True),

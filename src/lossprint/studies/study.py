@@ -97,14 +97,17 @@ class Study:
         """The probe images that have maps: the first ones."""
         return map_rows(self.probe, self.settings.maps)
 
-    @property
-    def designs(self) -> np.ndarray | None:
-        """[N] a number for the design that each probe image shows; None: the set names none."""
+    def designs(self, images: int | None = None) -> np.ndarray | None:
+        """A number for the design that each of the first images shows, or of all probe images.
+
+        None: the set names no designs.
+        """
         found = self.probe.properties.get(DESIGN)
         if found is None:
             return None
         codes = pd.factorize(found)[0]
-        return np.where(codes >= 0, codes, -1 - np.arange(len(codes)))  # unknown: each its own
+        codes = np.where(codes >= 0, codes, -1 - np.arange(len(codes)))  # unknown: each its own
+        return codes[:images]
 
     @cached_property
     def map_keys(self) -> list[str]:
