@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.ndimage import sobel
+from scipy.signal import convolve2d
 from scipy.stats import pearsonr, t
 from torch import nn
 
@@ -152,6 +153,7 @@ def test_shuffled_networks_see_the_same_noise(tmp_path):
 def test_edges_are_sobels():
     pixels = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8)
     grey = pixels.double().mean(1).numpy()
+    kernel = np.outer([1, 2, 1], [1, 0, -1])
     for found, image in zip(ladder.edge_maps(pixels), grey, strict=True):
-        expected = np.hypot(sobel(image, 0, mode="nearest"), sobel(image, 1, mode="nearest"))
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+        slopes = [convolve2d(image, k, mode="same", boundary="symm") for k in (kernel, kernel.T)]
+        np.testing.assert_allclose(found, np.hypot(*slopes), rtol=1e-4, atol=1e-3)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from lossprint.metrics import Interval, fisher_mean, mean_over_images
 from lossprint.probing import make_maps, read_maps
@@ -20,7 +20,7 @@ from lossprint.studies.columns import skipped, together
 from lossprint.studies.intervals import mean_correlation
 from lossprint.studies.map_agreement import agreement_of_pairs
 from lossprint.studies.networks import Network, lineages_of
-from lossprint.studies.pairs import matched, pairs_table
+from lossprint.studies.pairs import are_trained, matched, pairs_table, with_untrained
 from lossprint.studies.study import Results, Study, Tables
 
 TABLES: Tables = {
@@ -117,18 +117,16 @@ def _shared(
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Pairs by what they share; none shares its initial weights where losses have several seeds."""
     lineage = lineages_of(networks)
-    control_a, control_b = (table[f"family_{side}"] == "control" for side in "ab")
-    trained = matched(table) & ~control_a & ~control_b
+    trained = matched(table) & are_trained(table)
     same_loss = table["loss_a"] == table["loss_b"]
     same_family = table["family_a"] == table["family_b"]
     kin = same_family & (table["loss_a"].map(lineage) == table["loss_b"].map(lineage))
-    other_start = table["seed_a"] != table["seed_b"]
     chosen = (
         trained & same_loss,
         trained & ~same_loss & kin,
         trained & same_family & ~kin,
         trained & ~same_family,
-        (control_a != control_b) & other_start,
+        with_untrained(table),
     )
     return ((rung, pairs.to_numpy(bool)) for rung, pairs in zip(_RELATIONS, chosen, strict=True))
 
@@ -170,8 +168,8 @@ def _changed_maps(study: Study, network: Network, rows: range) -> dict[str, Tens
 
 def edge_maps(pixels: Tensor) -> Tensor:
     """Edges [N, H, W] of uint8 [N, 3, H, W]: the length of the Sobel gradient of their mean."""
-    grey = pixels.float().mean(1, keepdim=True)
-    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    padded = torch.nn.functional.pad(grey, (1, 1, 1, 1), mode="replicate")
-    gradient = conv2d(padded, torch.stack([slope, slope.T]).unsqueeze(1))
-    return gradient.square().sum(1).sqrt()
+    edges = [
+        np.hypot(*(ndimage.sobel(grey, axis, mode="nearest") for axis in (0, 1)))
+        for grey in pixels.float().mean(1).numpy()
+    ]
+    return torch.from_numpy(np.stack(edges))

@@ -103,3 +103,9 @@ def pairs_by_loss(pairs: pd.DataFrame) -> list[tuple[dict[str, str], pd.DataFram
 def are_trained(pairs: pd.DataFrame) -> pd.Series:
     """Say which pairs, of runs or of losses, have a control on neither side."""
     return (pairs["family_a"] != "control") & (pairs["family_b"] != "control")
+
+
+def with_untrained(pairs: pd.DataFrame) -> pd.Series:
+    """Say which pairs of runs have a control on one side, and share no initial weights."""
+    one_control = (pairs["family_a"] == "control") != (pairs["family_b"] == "control")
+    return one_control & (pairs["seed_a"] != pairs["seed_b"])

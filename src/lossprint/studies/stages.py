@@ -14,7 +14,7 @@ from lossprint.probing import probe_stage_features
 from lossprint.studies.columns import empty, skipped, together
 from lossprint.studies.contrasts import against_noise, collapsed_runs
 from lossprint.studies.networks import Network
-from lossprint.studies.pairs import pairs_table
+from lossprint.studies.pairs import pairs_table, with_untrained
 from lossprint.studies.settings import StudySettings
 from lossprint.studies.study import Results, Study, Tables
 
@@ -77,8 +77,7 @@ def stage_table(
     """
     pairs = list(combinations(range(len(features)), 2))
     table = pairs_table(list(features), pairs)
-    control_a, control_b = (table[f"family_{side}"] == "control" for side in "ab")
-    floor = (control_a != control_b) & (table["seed_a"] != table["seed_b"])
+    floor = with_untrained(table)
     rows = []
     for stage in stages:
         cka = debiased_cka_matrix([found[stage] for found in features.values()])
