@@ -204,3 +204,15 @@ def test_what_was_not_computed_is_said(evidence):
         "Not computed: the whole run for arcface/fold0-seed0 and arcface/fold0-seed1. "
         "It failed (boom)."
     )
+
+
+@pytest.mark.parametrize(
+    ("control", "shared"), [("untrained", True), ("mobilenet_v3_small", False), ("random", False)]
+)
+def test_only_what_networks_began_from_shares_their_initial_weights(evidence, control, shared):
+    pairs = evidence["agreement"].assign(seed_a=0, seed_b=0)
+    for side in "ab":
+        pairs.loc[pairs[f"family_{side}"] == "control", f"loss_{side}"] = control
+    told = answer(replaced(evidence, agreement=pairs))
+    assert ("whose initial weights they share" in told) is shared
+    assert ("With the maps of untrained networks theirs agree" in told) is not shared

@@ -1,5 +1,7 @@
 """Published models become runs that are found, loaded and not read twice."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,55 @@ def test_models_become_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(RealityCheckModel, "load", read)
     assert len(import_reality_check(section, tmp_path / "outputs")) == 2
-    file = next((tmp_path / "models").glob("cars_arcface*/*/*/embedder_best.pth"))
-    file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(AssertionError, match="read again"):
-        import_reality_check(section, tmp_path / "outputs")
+
+
+def other_bytes(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[::-1])
+
+
+def renamed_over(file: Path) -> None:
+    beside = file.with_name("beside")
+    beside.write_bytes(bytes(file.stat().st_size))
+    beside.replace(file)
+
+
+def swapped_with_another_fold_s(file: Path) -> None:
+    other = next(path for path in file.parents[3].glob("*/*/*/embedder_best.pth") if path != file)
+    content = file.read_bytes()
+    file.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+@pytest.mark.parametrize("keep_time", [True, False])
+@pytest.mark.parametrize("change", [other_bytes, renamed_over, swapped_with_another_fold_s])
+def test_models_changed_in_place_are_read_anew(
+    change: Callable[[Path], None],
+    keep_time: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+
+    def load(self: RealityCheckModel, **_: object) -> torch.nn.Module:
+        read.append(self.fold)
+        return torch.nn.Linear(1, 1)
+
+    monkeypatch.setattr(RealityCheckModel, "load", load)
+    for fold in range(2):
+        place = tmp_path / "models/cars_triplet46_reproduction0"
+        place = place / f"Test50_50_Partitions4_{fold}" / "saved_models"
+        place.mkdir(parents=True)
+        for name in ("trunk_best.pth", "embedder_best.pth"):
+            (place / name).write_bytes(b"weights of fold %d" % fold)
+    section = {"root": tmp_path / "models", "probe": PROBE, "data_root": tmp_path / "data"}
+    import_reality_check(section, tmp_path / "outputs")
+    import_reality_check(section, tmp_path / "outputs")
+    assert read == [0, 1]
+    file = place / "embedder_best.pth"
+    before = file.stat()
+    change(file)
+    if keep_time:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert file.stat().st_size == before.st_size
+    import_reality_check(section, tmp_path / "outputs")
+    assert read[2:] == ([0, 1] if change is swapped_with_another_fold_s else [1])

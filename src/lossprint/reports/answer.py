@@ -28,8 +28,8 @@ def answer(evidence: Evidence) -> str:
     losses = evidence.trained_losses()
     if len(losses) < 2:
         return (
-            f"There is nothing to compare: {count(len(losses), 'trained loss')} was analysed, "
-            "and a comparison needs two."
+            f"There is nothing to compare: {count(len(losses), 'trained loss')} "
+            f"{'was' if losses else 'were'} analysed, and a comparison needs two."
         )
     left = contrasted_losses(evidence)
     if len(left) < 2:
@@ -114,8 +114,11 @@ def _untrained(evidence: Evidence, rows: list[pd.Series]) -> str:
     if pairs.empty:
         return ""
     control = (pairs["family_a"] == "control") != (pairs["family_b"] == "control")
-    others = pairs[control & (pairs["seed_a"] != pairs["seed_b"])]["correlation"].dropna()
-    shared = pairs[control & (pairs["seed_a"] == pairs["seed_b"])]["correlation"].dropna()
+    # Controls of other names are imported: nothing was trained from their weights.
+    begun_from = (pairs["loss_a"] == "untrained") | (pairs["loss_b"] == "untrained")
+    same_start = begun_from & (pairs["seed_a"] == pairs["seed_b"])
+    others = pairs[control & ~same_start]["correlation"].dropna()
+    shared = pairs[control & same_start]["correlation"].dropna()
     if len(others):
         text = f"With the maps of untrained networks theirs agree at r = {others.mean():.2f}"
         corrected = [

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.progress import track
 
+from lossprint.data.contents import file_digests
 from lossprint.models.reality_check import (
     EMBEDDER,
     PREPROCESSING,
@@ -23,7 +24,7 @@ EMBEDDING_SIZE = 128
 def import_reality_check(section: Mapping[str, Any], output_root: Path | str) -> list[RunRecord]:
     """Write the reality check's models as runs of a sweep `reality_check-<data set>`.
 
-    A model whose files are those that were imported before is not read again.
+    A model whose files hold what they held when they were imported is not read again.
 
     Args:
         section: `root`, `dataset`, `losses` and `folds` choose models as
@@ -70,11 +71,11 @@ def _imported(model: RealityCheckModel, section: Mapping[str, Any], output_root:
 
 def _config(model: RealityCheckModel, section: Mapping[str, Any]) -> dict[str, Any]:
     """A training's configuration, as far as the analysis reads it."""
+    files = (TRUNK, EMBEDDER)
+    # By content: weights of one architecture have one size, and a copy may keep its date.
+    hashes = zip(files, file_digests(model.folder, files), strict=True)
     return {
-        "imported": {
-            name: [str((model.folder / name).resolve()), (model.folder / name).stat().st_size]
-            for name in (TRUNK, EMBEDDER)
-        },
+        "imported": {file: [str((model.folder / file).resolve()), hash_] for file, hash_ in hashes},
         "loss": {"name": model.loss, "family": model.family, "distance": model.distance},
         "data": {"name": model.dataset},
         "probe": dict(section["probe"]),

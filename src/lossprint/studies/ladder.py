@@ -1,5 +1,6 @@
 """Floors and ceilings: how far maps agree that share more and more, or less and less."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -154,11 +155,14 @@ def _changed_maps(study: Study, network: Network, rows: range) -> dict[str, Tens
         made = {
             NOISE: make_maps(model, preprocessing, study.probe, other, network.distance, progress)
         }
-        for rung, layers in SHUFFLED.items():
-            shuffled = randomized_copy(model, seed=settings.seed, **layers)
-            made[rung] = make_maps(
-                shuffled, preprocessing, study.probe, settings, network.distance, progress
-            )
+        with warnings.catch_warnings():
+            # That gradients of shuffled weights round off is nobody's to mend.
+            warnings.filterwarnings("ignore", "maps of", RuntimeWarning)
+            for rung, layers in SHUFFLED.items():
+                shuffled = randomized_copy(model, seed=settings.seed, **layers)
+                made[rung] = make_maps(
+                    shuffled, preprocessing, study.probe, settings, network.distance, progress
+                )
         return {rung: maps.half() for rung, maps in made.items()}
 
     place = study.networks.index(network)

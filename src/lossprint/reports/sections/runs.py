@@ -33,7 +33,7 @@ def _missing_noise_floor(evidence: Evidence) -> Iterable[Finding]:
     if len(losses) == 1:
         text = (
             f"Only one loss was analysed ({readable(losses[0])}); nothing can be said about "
-            "differences between losses. Train another one on the same data."
+            "differences between losses. That takes another one, trained on the same data."
         )
         yield Finding("comparison", Verdict.UNDECIDABLE, text, 20.0)
         return
