@@ -286,6 +286,29 @@ def test_where_rounding_is_little_the_network_is_rewritten(
     assert kinds(faster)[nn.BatchNorm2d] == 0
 
 
+@pytest.mark.parametrize("images", [(True, False), (True, True)], ids=["of one", "of all"])
+def test_a_kink_that_rounding_crosses_says_nothing_of_the_network(images: tuple[bool, ...]) -> None:
+    class Crossed(nn.Conv2d):  # single precision alone sees the other side
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = super().forward(x)
+            if y.dtype != torch.float32:
+                return y
+            return torch.where(torch.tensor(images)[:, None, None, None], 2 * y, y)
+
+    model = nn.Sequential(
+        *(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), Crossed(6, 4, 1)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+    )
+    network = prepared(model)
+    if all(images):
+        with pytest.warns(RuntimeWarning, match="rounding in torch.float32 alone"):
+            assert accelerated(network, IMAGES) is network
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert accelerated(network, IMAGES) is not network
+
+
 def test_statistics_of_the_batch_are_not_folded() -> None:
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6, track_running_stats=False))
     faster = accelerated(prepared(model), IMAGES)
