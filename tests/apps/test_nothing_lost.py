@@ -1,5 +1,6 @@
 """Runs that were cut off, damaged, replaced or started twice end as if nothing had happened."""
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from lossprint.apps import build
+from lossprint.apps.training import existing_run
 from lossprint.runs.record import RunRecord, load_record, run_folder
 from tests.apps.test_train import ROOT, composed, run
 from tests.small_world import overrides, write_world
@@ -48,6 +50,24 @@ def test_a_run_on_other_images_is_neither_continued_nor_found(status, small_worl
     with pytest.raises(ValueError, match=r"holds a run on other images than those of .*other"):
         run(small_world, "sweep=images", f"data.source.root={other_world}")
     assert load_record(record.folder) == record
+
+
+def test_weights_changed_in_place_are_other_weights(small_world, tmp_path):
+    file = tmp_path / "start.safetensors"
+    file.write_bytes(b"some weights")
+    config = build.checked(composed(small_world, "sweep=start", f"model.weights={file}"))
+    record = begun(small_world, "sweep=start", f"model.weights={file}")
+    record = dataclasses.replace(record, weights_fingerprint=build.weights_fingerprint(config))
+    record = record.finish({}, {})
+    assert existing_run(record.folder, config, None) == record
+    file.write_bytes(b"else weights")  # as many bytes
+    with pytest.raises(ValueError, match=r"began from other weights: .*start.*force=true"):
+        existing_run(record.folder, config, None)
+    failed = record.fail(RuntimeError("gone"))
+    assert existing_run(failed.folder, config, None) is None  # is replaced
+    file.unlink()  # a finished run does not need it
+    finished = record.finish({}, {})
+    assert existing_run(finished.folder, config, None) == finished
 
 
 def test_a_run_that_failed_on_other_images_is_replaced(small_world, other_world, monkeypatch):

@@ -19,6 +19,7 @@ import lossprint.apps.resolvers  # noqa: F401  names that a composed configurati
 from lossprint.apps.hyperparameters import NAMES, check_search, found_hyperparameters
 from lossprint.apps.settings import TrainingSettings, resolved
 from lossprint.apps.trust import foreign_code
+from lossprint.data.contents import file_digests
 from lossprint.data.dataset import FileImages, ImageSource
 from lossprint.data.decoding import Interpolation
 from lossprint.data.index import Partition, fold_classes
@@ -287,6 +288,14 @@ def partition_there(config: Mapping[str, Any]) -> Partition | None:
     if data.get("render") is not None and not complete(data["source"]["root"], **_world(data)):
         return None
     return instantiate(data["source"])()
+
+
+def weights_fingerprint(config: Mapping[str, Any]) -> str | None:
+    """Of the content of the file that `model.weights` names; None where there is none."""
+    if config["model"]["weights"] is None:
+        return None
+    file = Path(config["model"]["weights"])
+    return file_digests(file.parent, [file.name])[0]
 
 
 def _world(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -154,6 +154,7 @@ def _trained(
             fold=config["fold"],
             seed=config["seed"],
             data_fingerprint=images.fingerprint(),
+            weights_fingerprint=build.weights_fingerprint(config),
             versions=package_versions(),
             git_commit=git_commit(),
         )
@@ -193,15 +194,15 @@ def say_other_sizes(model: Mapping[str, Any], sizes: Mapping[str, int], console:
 def existing_run(
     folder: Path, config: Mapping[str, Any], images: Partition | None
 ) -> RunRecord | None:
-    """The run that a folder holds, if it is one of the same configuration and images.
+    """The run that a folder holds, if it is one of the same configuration, weights and images.
 
     Images that are not there yet are going to be rendered as the configuration says. None where
     there is no run, or one that is to be replaced: with `force` whatever it is, else one that
     failed under another configuration or on other images. Nothing is changed.
 
     Raises:
-        ValueError: it was started with another configuration or other images, and the message says
-            what differs; or its record is damaged.
+        ValueError: it was started with another configuration, weights or images, and the message
+            says what differs; or its record is damaged.
     """
     if config["force"] or not (folder / RECORD_FILE).exists():
         return None
@@ -217,6 +218,14 @@ def existing_run(
         raise ValueError(
             f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). "
             "Choose another folder with sweep=…, or force=true to replace the run"
+        )
+    begins_from = build.weights_fingerprint(config)
+    if begins_from and record.weights_fingerprint not in (None, begins_from):
+        if record.status == "failed":
+            return None
+        raise ValueError(
+            f"{folder} holds a run that began from other weights: {config['model']['weights']} "
+            "changed since. Choose another folder with sweep=…, or force=true to replace the run"
         )
     if images is not None:
         if record.status == "failed" and record.data_fingerprint != images.fingerprint():

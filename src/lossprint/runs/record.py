@@ -51,6 +51,7 @@ class RunRecord:
         fold: which block of the development classes validated.
         seed: of the run.
         data_fingerprint: of the images it was trained and tested on.
+        weights_fingerprint: of the file it began from, where its configuration names one.
         status: "running", "interrupted" (by Ctrl-C), "finished" or "failed". A run that was killed
             is left as "running".
         error: of a failed run, e.g. "ValueError: …".
@@ -72,6 +73,7 @@ class RunRecord:
     fold: int
     seed: int
     data_fingerprint: str
+    weights_fingerprint: str | None = None
     status: str = "running"
     error: str | None = None
     collapsed: bool | None = None
