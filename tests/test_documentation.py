@@ -55,7 +55,7 @@ def commands(page: Path) -> Iterator[Command]:
             lines += block["text"].replace("\\\n", " ").splitlines()
     for line in lines:
         for part in re.split(r"&&|;", line):
-            words = shlex.split(part.strip(), comments=True)
+            words = shlex.split(part.strip().removesuffix("&"), comments=True)
             for place, word in enumerate(words):
                 if word in ENTRY_POINTS:
                     yield Command(page.name, ENTRY_POINTS[word], tuple(words[place + 1 :]))

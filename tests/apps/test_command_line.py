@@ -52,8 +52,8 @@ def answer(config: str, words: list[str]) -> str:
         (
             "analyze",
             "run=outputs/a",
-            "unknown run; valid are allow_mixed, logger, match, name, only, output_root, runs, "
-            "study, trust, untrained, workspace",
+            "unknown run; valid are allow_mixed, logger, match, name, only, output_root, probe, "
+            "runs, study, trust, untrained, workspace",
         ),
         ("train", "seed.x=1", "unknown seed.x: seed has no entries"),
         (

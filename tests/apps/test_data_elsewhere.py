@@ -39,6 +39,7 @@ def test_what_may_not_be_written_is_told_with_what_to_set(
     config = {
         "data_root": str(data),
         "data": {
+            "size": 96,
             "source": {"root": "x", "test_classes": 1},
             "render": {"designs": 2, "frames_per_design": 1},
             "store": True,

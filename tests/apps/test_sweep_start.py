@@ -66,7 +66,7 @@ def test_a_job_that_cannot_run_is_named_by_its_words(words, told):
 
 
 def test_hyperparameters_set_by_hand_are_those_that_are_checked():
-    with pytest.raises(ValueError, match=r"loss\.optimizer\.lr of 'arcface' must be a positive"):
+    with pytest.raises(ValueError, match=r"loss\.optimizer\.lr=-1 must be a number greater than 0"):
         check("loss=arcface", "hyperparameters=published", "loss.optimizer.lr=-1")
 
 

@@ -71,7 +71,7 @@ def test_cub_is_downloaded_once(
     assert first.fingerprint() == second.fingerprint()
     assert first.development.class_names == ("001.A",)
     assert served_cub.sent == [len(served_cub.content)]
-    assert [path.name for path in root.iterdir()] == ["CUB_200_2011"]
+    assert [path.name for path in root.glob("[!.]*")] == ["CUB_200_2011"]
 
 
 def test_a_download_continues_where_it_was_cut_off(served_cub: Server, tmp_path: Path) -> None:
