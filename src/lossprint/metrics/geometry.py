@@ -150,7 +150,7 @@ def _uniformity(rows: NDArray[np.floating]) -> float:
         # Distances are symmetric: a block meets itself and, for both, each that comes after it.
         for later in _unit_blocks(rows[(place + 1) * BLOCK :]):
             sums += 2.0 * (_exp_products(points, later) @ _weights(later))
-        total += weights @ sums
+        total += float(weights @ sums)
     return float(np.log(total / (len(rows) * (len(rows) - 1))))
 
 
