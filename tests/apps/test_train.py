@@ -59,6 +59,16 @@ def test_a_run_is_a_folder_that_says_everything(finished, small_world):
     assert content["metrics"].keys() >= {
         "test/map_at_r", "test/precision_at_1", "untrained/map_at_r", "val/map_at_r",
     }  # fmt: skip
+    # The untrained network has a counterpart of each metric, under the metric's own name.
+    names = {
+        prefix: [key.removeprefix(prefix) for key in content["metrics"] if key.startswith(prefix)]
+        for prefix in ("test/", "nr/", "share/", "untrained/")
+    }
+    assert {name for name in names["untrained/"] if "/" not in name} == {*names["test/"]}
+    assert {name for name in names["untrained/"] if "/" in name and "area/" not in name} == {
+        *(f"nr/{name}" for name in names["nr/"]),
+        *(f"share/{name}" for name in names["share/"]),
+    }
     rows = read_rows(record.metrics_file)
     assert [row["step"] for row in rows] == [3, 6]
     assert all(1 <= row["val/effective_rank"] <= 128 for row in rows)

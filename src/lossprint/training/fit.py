@@ -35,15 +35,20 @@ def fit_and_test(
         weights_file: gets the embedder of the best epoch before the final test, as safetensors.
 
     Returns:
-        `test/<metric>` and what callbacks logged in the test, as `untrained/<metric>` of the first
+        `test/<metric>` and what callbacks logged in the test, `untrained/<metric>` of the first
         test, and of a training `val/<metric>` at its best epoch, `epochs` run and `best_epoch`.
 
     Raises:
         Interrupted: by Ctrl-C.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    tested = _metrics(trainer.test(module, data, verbose=False))
-    metrics = {f"untrained/{name.partition('/')[2]}": value for name, value in tested.items()}
+    first = _metrics(trainer.test(module, data, verbose=False))
+    # What callbacks logged then they log again at the end, under names of their own.
+    metrics = {
+        f"untrained/{name.removeprefix('test/')}": value
+        for name, value in first.items()
+        if name.startswith("test/")
+    }
     if module.criterion is not None:
         try:
             trainer.fit(module, data, ckpt_path=_resume(trainer, checkpoints), weights_only=True)
