@@ -71,8 +71,14 @@ def test_hyperparameters_set_by_hand_are_those_that_are_checked():
 
 
 def test_the_command_trains_nothing_then(small_world, tmp_path):
+    """Nor does it with a loss of the user's own, whose file lies where Hydra is told to look."""
+    own = tmp_path / "conf" / "loss" / "own.yaml"
+    own.parent.mkdir(parents=True)
+    triplet = (ROOT / "conf" / "loss" / "triplet.yaml").read_text()
+    own.write_text(triplet.replace("name: triplet", "name: own"))
     words = [*overrides(small_world), f"output_root={tmp_path}", "analyze=true"]
-    command = [sys.executable, str(ROOT / "train.py"), "-m", *words, "loss=triplet,arcface"]
+    words.append(f"hydra.searchpath=[file://{tmp_path}/conf]")
+    command = [sys.executable, str(ROOT / "train.py"), "-m", *words, "loss=triplet,own"]
     result = subprocess.run(
         [*command, "model.freeze_batchnorm=true,false"], cwd=ROOT, capture_output=True, text=True
     )

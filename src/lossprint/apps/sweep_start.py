@@ -27,24 +27,28 @@ class SweepStart(Callback):
         if config.status is not None or not sweeper["_target_"].endswith("BasicSweeper"):
             return  # an optimiser chooses values as it goes
         params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+        of_hydra = config.hydra.overrides.hydra
         with command(Console(), interrupted="nothing is trained"):
-            check_sweep([*params, *config.hydra.overrides.task], config_name)
+            check_sweep([*params, *config.hydra.overrides.task], config_name, of_hydra)
 
 
-def check_sweep(words: Sequence[str], config_name: str | None = "train") -> None:
+def check_sweep(
+    words: Sequence[str], config_name: str | None = "train", of_hydra: Sequence[str] = ()
+) -> None:
     """Check the jobs of a multirun, and that what they train may be compared.
 
     Args:
         words: overrides, some of them with several values.
         config_name: what they override.
+        of_hydra: overrides of Hydra itself, e.g. `hydra.searchpath=[…]`, where a loss may lie.
 
     Raises:
         ValueError: a job's configuration is not valid, or `analyze=true` and the sweep is over the
             backbone, the images or the probe set; the message names the words of the job.
     """
     jobs = list(_jobs_in_turn(words))
-    first = _settings(jobs[0], jobs[0], config_name)
-    settings = [first, *(_settings(job, jobs[0], config_name) for job in jobs[1:])]
+    settings = [_settings(job, jobs[0], config_name, of_hydra) for job in jobs]
+    first = settings[0]
     trained = [each for each in settings if each["loss"]["family"] != "control"]
     compared = {str((each["loss"]["name"], training_settings(each))) for each in trained}
     if not first["analyze"] or len(compared) < 2:
@@ -75,9 +79,11 @@ def _jobs_in_turn(words: Sequence[str]) -> Iterator[list[str]]:
             yield [*first[:place], word, *first[place + 1 :]]
 
 
-def _settings(job: list[str], first: list[str], config_name: str | None) -> Mapping[str, Any]:
+def _settings(
+    job: list[str], first: list[str], config_name: str | None, of_hydra: Sequence[str]
+) -> Mapping[str, Any]:
     """A job's configuration, checked as the job itself will."""
-    config = compose(config_name, job, return_hydra_config=True)
+    config = compose(config_name, [*of_hydra, *job], return_hydra_config=True)
     outer = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)  # it tells which hyperparameters were set by hand
     with flag_override(config, ["struct", "readonly"], [False, False]):
