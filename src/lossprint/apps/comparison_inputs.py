@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from torch import nn
 
 from lossprint.apps import build
+from lossprint.apps.settings import ProbeSettings
 from lossprint.data.probe import ProbeSet
 from lossprint.data.transforms import Preprocessing
 from lossprint.probing import kept_for_another_set, weights_key
@@ -24,7 +25,7 @@ from lossprint.studies.comparability import (
 from lossprint.studies.matching import MatchedNetwork, matched_networks
 from lossprint.studies.networks import Network, networks_of_runs
 
-PROBE_KEYS = ("folder", "size", "short_side", "limit", "columns", "properties")
+PROBE_KEYS = tuple(item.name for item in fields(ProbeSettings) if item.name != "render")
 """What can be said of another probe set than that of the runs."""
 
 

@@ -64,6 +64,7 @@ REPLACED = (
     *("gallery.png", "saliency.png", "probe_properties.csv"),
 )
 """What a run's folder holds beside its record, to be removed when the run is replaced."""
+REPLACE = "Choose another folder with sweep=…, or force=true to replace the run"
 SHOWN = (
     "map_at_r", "r_precision", "precision_at_1", "recall_at_8", "effective_rank", "mean_length",
 )  # fmt: skip
@@ -216,17 +217,17 @@ def existing_run(
         return None
     if changed:
         raise ValueError(
-            f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). "
-            "Choose another folder with sweep=…, or force=true to replace the run"
+            f"{folder} holds a run of another configuration ({'; '.join(changed[:5])}). {REPLACE}"
         )
-    begins_from = build.weights_fingerprint(config)
-    if begins_from and record.weights_fingerprint not in (None, begins_from):
-        if record.status == "failed":
-            return None
-        raise ValueError(
-            f"{folder} holds a run that began from other weights: {config['model']['weights']} "
-            "changed since. Choose another folder with sweep=…, or force=true to replace the run"
-        )
+    if record.weights_fingerprint is not None:
+        begins_from = build.weights_fingerprint(config)
+        if begins_from not in (None, record.weights_fingerprint):
+            if record.status == "failed":
+                return None
+            raise ValueError(
+                f"{folder} holds a run that began from other weights: "
+                f"{config['model']['weights']} changed since. {REPLACE}"
+            )
     if images is not None:
         if record.status == "failed" and record.data_fingerprint != images.fingerprint():
             return None
@@ -243,9 +244,8 @@ def check_same_images(record: RunRecord, images: Partition) -> None:
     found = images.fingerprint()
     if record.data_fingerprint != found:
         raise ValueError(
-            f"{record.folder} holds a run on other images than those of "
-            f"{images.development.root} (fingerprints {record.data_fingerprint}, {found}). "
-            "Choose another folder with sweep=…, or force=true to replace the run"
+            f"{record.folder} holds a run on other images than those of {images.development.root} "
+            f"(fingerprints {record.data_fingerprint}, {found}). {REPLACE}"
         )
 
 
