@@ -23,6 +23,7 @@ from lossprint.apps.selection import select_runs
 from lossprint.apps.settings import plain
 from lossprint.apps.sweep import compare_losses
 from lossprint.apps.terminal import progress_bar
+from lossprint.files import whole_file
 from lossprint.runs.levels import keep_level
 from lossprint.runs.record import RunRecord, run_folder
 from lossprint.runs.registry import find_runs
@@ -120,7 +121,15 @@ def test_finished_runs_are_compared_on_another_probe_set(outputs, tmp_path):
         )
         rows.append(f"{number}.png,{('on', 'off')[number % 2]}")
     (photos / "samples.csv").write_text("\n".join(rows))
+    figures = outputs / "analysis" / "small-photos" / "figures"
+    kept = outputs / "small" / "triplet" / "fold0-seed0" / "analysis"
+    for place in (figures, figures.with_name("tables"), kept):  # of a comparison that was killed
+        place.mkdir(parents=True, exist_ok=True)
+        with whole_file(place / "half.svg") as temporary:
+            temporary.touch()
+            (place / temporary.name.replace(str(os.getpid()), str(2**22 + 1))).touch()
     report, _ = run(outputs, f"probe.folder={photos}", "untrained=false")
+    assert not list(outputs.rglob(".half*"))
     assert report.page == outputs / "analysis" / "small-photos" / "report.html"
     tables = report.page.parent / "tables"
     assert set(pd.read_csv(tables / "properties.csv")["property"]) == {"lamp"}

@@ -18,7 +18,7 @@ from lossprint.apps.selection import FILTERS, comparison_name, select_runs
 from lossprint.apps.settings import plain
 from lossprint.apps.terminal import progress_bar, show_report
 from lossprint.apps.trust import check_trusted
-from lossprint.files import alone
+from lossprint.files import alone, remove_leftovers
 from lossprint.reports.evidence import Evidence
 from lossprint.reports.report import Report, write_report
 from lossprint.runs.loggers import open_tracker
@@ -110,6 +110,9 @@ def compare(
         alone(folder, f"analysing {name}"),
         open_tracker(config["logger"], tracked) as tracker,
     ):
+        kept = {network.cache for network in inputs.networks}
+        for place in (folder, folder / "figures", folder / "tables", *kept):
+            remove_leftovers(place)
         tracker.use(runs)
         with progress_bar(console) as on_progress:
             analysis = analyse(
