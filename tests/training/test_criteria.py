@@ -40,6 +40,25 @@ def test_same_value_and_gradient_where_the_library_is_right(
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-6)
 
 
+def test_angular_is_the_papers_whatever_the_lengths() -> None:
+    embeddings, labels = random_batch(3, 2)
+    unit = torch.nn.functional.normalize(embeddings.double()).numpy()
+    slope = np.tan(np.radians(40.0)) ** 2
+    expected = [
+        np.log1p(
+            sum(
+                np.exp(4 * slope * (a + p) @ n - 2 * (1 + slope) * a @ p)
+                for n in unit[labels != label]
+            )
+        )
+        for label in labels.unique()
+        for a, p in (unit[labels == label], unit[labels == label][::-1])
+    ]
+    lengths = torch.linspace(0.1, 10, len(embeddings))[:, None]
+    value = criteria.AngularLoss(alpha=40)(lengths * embeddings, labels)
+    assert float(value) == pytest.approx(np.mean(expected), rel=1e-6)
+
+
 def test_smooth_ap_is_average_precision_when_sharp() -> None:
     embeddings, labels = random_batch(5, 3)
     embeddings = embeddings.double()

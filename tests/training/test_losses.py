@@ -112,15 +112,62 @@ def train(spec: LossSpec, network: nn.Linear, seeds: range) -> None:
         optimizer.step()
 
 
+def targets(node: Any) -> list[str]:
+    """Every `_target_` of a configuration, those of lists too."""
+    if isinstance(node, list):
+        return [target for entry in node for target in targets(entry)]
+    if not isinstance(node, dict):
+        return []
+    inner = [target for value in node.values() for target in targets(value)]
+    return [node["_target_"], *inner] if "_target_" in node else inner
+
+
 def test_files_cover_every_label_supervised_loss_of_the_library() -> None:
     available = {
         name
         for name, found in vars(losses).items()
         if inspect.isclass(found) and issubclass(found, nn.Module)
     }
-    configured = {compose(name)["criterion"]["_target_"].split(".")[-1] for name in TRAINABLE}
-    assert available - NOT_OF_THEIR_OWN == configured
+    configured = {
+        target.split(".")[-1] for name in TRAINABLE for target in targets(compose(name)["criterion"])
+    }
+    assert available - NOT_OF_THEIR_OWN == configured & available - NOT_OF_THEIR_OWN
     assert set(STUDY_LOSSES) < set(TRAINABLE)
+
+
+def combined(**arguments: Any) -> dict[str, Any]:
+    """A loss of one's own: a ranking and a classification loss together."""
+    library = "pytorch_metric_learning.losses"
+    softmax = {
+        "_target_": f"{library}.NormalizedSoftmaxLoss",
+        "num_classes": None,
+        "embedding_size": EMBEDDING_SIZE,
+        **arguments,
+    }
+    parts = [{"_target_": f"{library}.TripletMarginLoss"}, softmax]
+    return {
+        "name": "both",
+        "family": "ranking",
+        "distance": "cosine",
+        "criterion": {"_target_": f"{library}.MultipleLosses", "losses": parts, "weights": [1, 2]},
+        "optimizer": {"lr": 0.1},
+    }
+
+
+def test_a_list_of_losses_is_one_and_its_class_vectors_are_those_of_the_data() -> None:
+    spec = build_loss(combined(), hydra.utils.instantiate, num_classes=CLASSES, seed=0)
+    assert [tuple(weight.shape) for weight in spec.criterion.parameters()] == [
+        (EMBEDDING_SIZE, CLASSES)
+    ]
+    embeddings = toy_network()(toy_batch(1))
+    value = loss_value(spec.criterion, None, embeddings, labels())
+    triplet, softmax = (part(embeddings, labels()) for part in spec.criterion.losses)
+    torch.testing.assert_close(value, triplet + 2 * softmax)
+
+
+def test_a_mistyped_argument_in_a_list_is_named_with_its_place() -> None:
+    with pytest.raises(ValueError, match=r"criterion\.losses\[1\]\.temprature.*temperature"):
+        check_loss_config(combined(temprature=0.1))
 
 
 def test_the_group_holds_nothing_but_losses() -> None:
@@ -138,8 +185,9 @@ def test_file_describes_its_criterion(name: str) -> None:
         return
     assert spec.criterion is not None
     expected, power = DISTANCE_CLASSES[spec.distance]
-    assert type(spec.criterion.distance) is expected
-    assert spec.criterion.distance.power == power
+    for part in getattr(spec.criterion, "losses", [spec.criterion]):
+        assert type(part.distance) is expected
+        assert part.distance.power == power
     weights = sum(parameter.numel() for parameter in spec.criterion.parameters())
     if spec.family == "classification":  # one or more vectors for each class
         assert weights > 0

@@ -81,7 +81,7 @@ def valid_arguments(target: Any) -> dict[str, inspect.Parameter] | None:
 def check_arguments(config: Mapping[str, Any], *, where: str) -> None:
     """Raise unless every argument of a `_target_` configuration is known and of a fitting type.
 
-    Nested configurations are checked too. A number is expected where the constructor's default is
+    Nested configurations are checked too, those of lists as well. A number is expected where the constructor's default is
     one, true or false where the default is.
 
     Args:
@@ -107,8 +107,11 @@ def check_arguments(config: Mapping[str, Any], *, where: str) -> None:
             )
         if valid is not None:
             _check_type(value, valid[name].default, f"{where}.{name}")
-        if isinstance(value, Mapping) and TARGET in value:
-            check_arguments(value, where=f"{where}.{name}")
+        parts = enumerate(value) if isinstance(value, list) else [(None, value)]
+        for place, part in parts:
+            if isinstance(part, Mapping) and TARGET in part:
+                inner = f"{where}.{name}" if place is None else f"{where}.{name}[{place}]"
+                check_arguments(part, where=inner)
 
 
 def _check_type(value: Any, default: Any, where: str) -> None:

@@ -11,6 +11,28 @@ import torch
 from pytorch_metric_learning import losses
 from pytorch_metric_learning.utils import loss_and_miner_utils
 from torch import Tensor
+from torch.nn.functional import normalize
+
+
+class AngularLoss(losses.AngularLoss):
+    """Angular loss of L2-normalized embeddings.
+
+    Wang et al., "Deep Metric Learning with Angular Loss", ICCV 2017, equation 8. The parent
+    normalizes anchors and positives, but not negatives: shrinking all embeddings to zero then
+    costs less than telling classes apart, and trainings end there.
+    """
+
+    def compute_loss(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices_tuple: Any,
+        ref_emb: Tensor,
+        ref_labels: Tensor,
+    ) -> dict[str, dict[str, Any]]:
+        """Give the loss of each pair of one class, over all negatives."""
+        unit, other = normalize(embeddings), normalize(ref_emb)
+        return super().compute_loss(unit, labels, indices_tuple, other, ref_labels)
 
 
 class DynamicSoftMarginLoss(losses.DynamicSoftMarginLoss):

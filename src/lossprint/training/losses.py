@@ -242,7 +242,8 @@ def _build_module(
     if config is None:
         return None
     try:
-        module = instantiate(_with_classes(config, num_classes))
+        # Converted: wrappers of losses want a list, and not OmegaConf's.
+        module = instantiate({"_convert_": "all", **_with_classes(config, num_classes)})
     except Exception as error:
         cause = error.__cause__ or error
         raise ValueError(
@@ -258,6 +259,8 @@ def _build_module(
 
 def _with_classes(config: Any, num_classes: int) -> Any:
     """Put the number in place of every `num_classes: null`, in nested objects too."""
+    if isinstance(config, list):
+        return [_with_classes(entry, num_classes) for entry in config]
     if not isinstance(config, Mapping):
         return config
     filled = {key: _with_classes(value, num_classes) for key, value in config.items()}
