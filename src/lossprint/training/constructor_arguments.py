@@ -81,8 +81,8 @@ def valid_arguments(target: Any) -> dict[str, inspect.Parameter] | None:
 def check_arguments(config: Mapping[str, Any], *, where: str) -> None:
     """Raise unless every argument of a `_target_` configuration is known and of a fitting type.
 
-    Nested configurations are checked too, those of lists as well. A number is expected where the constructor's default is
-    one, true or false where the default is.
+    Nested configurations are checked too, those of lists as well. A number is expected where the
+    constructor's default is one, true or false where the default is.
 
     Args:
         config: `_target_` and its keyword arguments, as plain containers.
