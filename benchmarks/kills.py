@@ -251,6 +251,8 @@ def main() -> int:
     options = parser.parse_args()
     if "analysis" in options.steps and "multirun" not in options.steps:
         parser.error("--steps analysis: it is of the runs of multirun, which is to be named, too")
+    if options.root.exists():
+        parser.error(f"--root {options.root} is there already; name a new folder")
     write_inputs(options.root)
     Image.init()  # which imports some forty modules, once
     draw = random.Random(options.seed)
