@@ -59,6 +59,27 @@ def test_angular_is_the_papers_whatever_the_lengths() -> None:
     assert float(value) == pytest.approx(np.mean(expected), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["LargeMarginSoftmaxLoss", "SphereFaceLoss"])
+@pytest.mark.parametrize("annealing", [0.0, 5.0])
+def test_margins_of_angles_are_mixed_as_their_papers_do(name: str, annealing: float) -> None:
+    embeddings, labels = random_batch(5, 3)
+    ours = getattr(criteria, name)(5, 16, margin=4, annealing=annealing)
+    weights = ours.W.detach().double()
+    angles = torch.acos(
+        torch.nn.functional.normalize(embeddings.double())
+        @ torch.nn.functional.normalize(weights, dim=0)
+    )
+    k = (angles / (np.pi / 4)).floor()
+    margin = (-1) ** k * torch.cos(4 * angles) - 2 * k
+    mixed = (annealing * angles.cos() + margin) / (1 + annealing)
+    cosines = torch.where(labels[:, None] == torch.arange(5), mixed, angles.cos())
+    lengths = embeddings.double().norm(dim=1, keepdim=True)
+    if name == "LargeMarginSoftmaxLoss":  # the other one normalizes its class vectors
+        lengths = lengths * weights.norm(dim=0)
+    expected = torch.nn.functional.cross_entropy(lengths * cosines, labels)
+    assert float(ours(embeddings, labels)) == pytest.approx(float(expected), rel=1e-4)
+
+
 def test_smooth_ap_is_average_precision_when_sharp() -> None:
     embeddings, labels = random_batch(5, 3)
     embeddings = embeddings.double()

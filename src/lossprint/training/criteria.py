@@ -117,6 +117,34 @@ def _unordered_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return low, high
 
 
+class LargeMarginSoftmaxLoss(losses.LargeMarginSoftmaxLoss):
+    """L-Softmax whose margin is mixed with none, as its paper trains it.
+
+    Liu et al., "Large-Margin Softmax Loss for Convolutional Neural Networks", ICML 2016. Of the
+    target class cos θ becomes (λ·cos θ + ψ(θ)) / (1 + λ). ψ is negative for all of an untrained
+    network's embeddings, and the shortest way to a lower loss is to shrink them to zero. The paper
+    lowers λ to 5; the parent has ψ alone.
+
+    Args:
+        annealing: λ, the weight of the softmax without a margin; 0 is the parent's loss.
+    """
+
+    def __init__(self, *args: Any, annealing: float = 5.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.annealing = annealing
+
+    def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
+        margin = super().modify_cosine_of_target_classes(cosine_of_target_classes)
+        return (self.annealing * cosine_of_target_classes + margin) / (1 + self.annealing)
+
+
+class SphereFaceLoss(LargeMarginSoftmaxLoss, losses.SphereFaceLoss):
+    """The same of class vectors of length 1.
+
+    Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", CVPR 2017.
+    """
+
+
 class SmoothAPLoss(losses.SmoothAPLoss):
     """Smooth-AP for any batch: classes of any number and size, in any order.
 
