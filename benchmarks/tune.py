@@ -47,6 +47,7 @@ GRIDS: dict[str, Grid] = {
     "cosface": {"criterion.scale": [8.0, 24.0], "optimizer.lr": [1e-2, 1e-1]},
     "arcface": {"criterion.scale": [8.0, 24.0], "optimizer.lr": [1e-2, 1e-1]},
     "soft_triple": {"criterion.la": [8.0, 20.0], "optimizer.lr": [1e-2, 1e-1]},
+    "angular": {"criterion.alpha": [30.0, 36.0, 40.0, 45.0]},
     "supcon": {"criterion.temperature": [0.03, 0.07, 0.15, 0.3]},
     "proxy_anchor": {"criterion.alpha": [12.0, 32.0], "optimizer.lr": [1e-2, 1e-1]},
 }

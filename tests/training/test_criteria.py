@@ -63,7 +63,7 @@ def test_angular_is_the_papers_whatever_the_lengths() -> None:
 @pytest.mark.parametrize("annealing", [0.0, 5.0])
 def test_margins_of_angles_are_mixed_as_their_papers_do(name: str, annealing: float) -> None:
     embeddings, labels = random_batch(5, 3)
-    ours = getattr(criteria, name)(5, 16, margin=4, annealing=annealing)
+    ours = getattr(criteria, name)(5, 16, margin=4, annealing=annealing, annealing_speed=0)
     weights = ours.W.detach().double()
     angles = torch.acos(
         torch.nn.functional.normalize(embeddings.double())
@@ -78,6 +78,22 @@ def test_margins_of_angles_are_mixed_as_their_papers_do(name: str, annealing: fl
         lengths = lengths * weights.norm(dim=0)
     expected = torch.nn.functional.cross_entropy(lengths * cosines, labels)
     assert float(ours(embeddings, labels)) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_margin_grows_in_training_alone_until_it_stays() -> None:
+    embeddings, labels = random_batch(5, 3)
+    loss = criteria.SphereFaceLoss(5, 16, annealing=20, annealing_speed=0.5, annealing_end=5)
+    fixed = [
+        criteria.SphereFaceLoss(5, 16, annealing=value, annealing_speed=0)
+        for value in (20, 20 / 1.5, 10, 8, 20 / 3, 20 / 3.5, 5, 5)
+    ]
+    for step, other in enumerate(fixed):
+        other.W.data = loss.W.data
+        loss.eval()
+        assert float(loss(embeddings, labels)) == pytest.approx(float(other(embeddings, labels)))
+        loss.train()
+        loss(embeddings, labels)
+        assert loss.state_dict()["steps"] == step + 1
 
 
 def test_smooth_ap_is_average_precision_when_sharp() -> None:

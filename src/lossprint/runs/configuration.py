@@ -51,7 +51,9 @@ def read_configuration(path: Path) -> dict[str, Any]:
     if not path.is_file():  # reading a pipe would wait for ever
         raise FileNotFoundError(f"{path} is missing")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # libyaml's, where PyYAML has it: seven times as fast, of the same plain containers.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
         _count(config)
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
         reason = " ".join(str(error).split())

@@ -118,24 +118,42 @@ def _unordered_pairs(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class LargeMarginSoftmaxLoss(losses.LargeMarginSoftmaxLoss):
-    """L-Softmax whose margin is mixed with none, as its paper trains it.
+    """L-Softmax whose margin grows during training, as its paper has it.
 
     Liu et al., "Large-Margin Softmax Loss for Convolutional Neural Networks", ICML 2016. Of the
-    target class cos θ becomes (λ·cos θ + ψ(θ)) / (1 + λ). ψ is negative for all of an untrained
-    network's embeddings, and the shortest way to a lower loss is to shrink them to zero. The paper
-    lowers λ to 5; the parent has ψ alone.
+    target class cos θ becomes (λ·cos θ + ψ(θ)) / (1 + λ), where λ falls from step to step, by
+    default as in the code of SphereFace: max(5, 1000 / (1 + 0.12·t)). The parent has ψ alone,
+    which is negative for all of an untrained network's embeddings: the shortest way to a lower
+    loss is then to shrink them to zero.
 
     Args:
-        annealing: λ, the weight of the softmax without a margin; 0 is the parent's loss.
+        annealing: λ of the first step; 0 is the parent's loss.
+        annealing_speed: how fast λ falls.
+        annealing_end: below which it does not fall.
     """
 
-    def __init__(self, *args: Any, annealing: float = 5.0, **kwargs: Any) -> None:
+    steps: Tensor
+
+    def __init__(
+        self,
+        *args: Any,
+        annealing: float = 1000.0,
+        annealing_speed: float = 0.12,
+        annealing_end: float = 5.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.annealing = annealing
+        self.annealing, self.annealing_speed = annealing, annealing_speed
+        self.annealing_end = min(annealing, annealing_end)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
     def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
         margin = super().modify_cosine_of_target_classes(cosine_of_target_classes)
-        return (self.annealing * cosine_of_target_classes + margin) / (1 + self.annealing)
+        annealing = self.annealing / (1 + self.annealing_speed * self.steps)
+        annealing = annealing.clamp(min=self.annealing_end)
+        if self.training:
+            self.steps += 1
+        return (annealing * cosine_of_target_classes + margin) / (1 + annealing)
 
 
 class SphereFaceLoss(LargeMarginSoftmaxLoss, losses.SphereFaceLoss):
