@@ -52,17 +52,14 @@ def accelerated(network: nn.Module, images: Tensor) -> nn.Module:
     told = "right but slow, because it cannot be rewritten"
     try:
         dtype = next((weight.dtype for weight in network.parameters()), images.dtype)
-        own = images.to(dtype)
-        faster = copy.deepcopy(network).double()
-        _rewrite(faster)
-        faster.to(memory_format=torch.channels_last)
-        # Of what has not run yet: some networks keep tensors of the precision that they ran in.
-        result = copy.deepcopy(faster).to(dtype)
-        found = _response(result, own)
-        if _difference(_response(copy.deepcopy(network), own), found) <= CLOSE:
+        images = images.to(dtype)
+        result = _rewritten(network)
+        found = _response(result, images)
+        if _difference(_response(network, images), found) <= CLOSE:
             return result
-        expected = _response(copy.deepcopy(network).double(), images.double())
-        differs = _difference(expected, _response(faster, images.double()))
+        exact, images = copy.deepcopy(network).double(), images.double()
+        expected = _response(exact, images)
+        differs = _difference(expected, _response(_rewritten(exact), images))
         rounding = _rounding(expected, found)
         if not differs <= TOLERANCE:
             reason = f"its gradients would change by {differs:.1g}"
@@ -92,9 +89,11 @@ class _Tracer(fx.Tracer):
         return super().call_module(m, m.forward, args, kwargs)
 
 
-def _rewrite(network: nn.Module) -> None:
-    # Of a copy, because a forward may keep what it is given, and while tracing that is no tensor.
+def _rewritten(network: nn.Module) -> nn.Module:
+    """A copy of `network`, folded and laid out channels last."""
+    # Traced is another copy: a forward may keep what it is given, and there that is no tensor.
     graph = _Tracer().trace(copy.deepcopy(network))
+    network = copy.deepcopy(network)
     calls = [node for node in graph.nodes if node.op == "call_module" and node.args]
     times = Counter(node.target for node in calls)
     once = [node for node in calls if times[node.target] == 1 and isinstance(node.args[0], fx.Node)]
@@ -115,6 +114,7 @@ def _rewrite(network: nn.Module) -> None:
         convolution = network.get_submodule(node.target)
         if node.args[0].op == "placeholder" and is_supported(convolution):
             network.set_submodule(node.target, FirstConvolution(convolution))
+    return network.to(memory_format=torch.channels_last)
 
 
 def _response(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
