@@ -33,8 +33,6 @@ class Embedder(nn.Module):
         self.backbone = backbone
         self.embedding = nn.Linear(backbone.num_features, embedding_size)
         self.freeze_batchnorm = freeze_batchnorm
-        # Convolutions on a processor, and in half precision on a GPU, are faster in this layout.
-        self.to(memory_format=torch.channels_last)
         self.train()  # a trainer that never calls it must find BatchNorm frozen, too
 
     @property

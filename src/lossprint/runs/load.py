@@ -39,7 +39,7 @@ def load_run(
                 embedding_size=model["embedding_size"],
                 freeze_batchnorm=model["freeze_batchnorm"],
                 seed=record.seed,
-            )
+            ).to(memory_format=torch.channels_last)  # as it was trained
         preprocessing = Preprocessing(**model["preprocessing"])
         preprocessing(torch.zeros(3, 1, 1, dtype=torch.uint8))
     except (KeyError, TypeError, AttributeError, RuntimeError, OverflowError) as error:

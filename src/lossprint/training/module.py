@@ -67,7 +67,8 @@ class MetricLearning(pl.LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
-        self.embedder = embedder
+        # Convolutions on a processor, and in half precision on a GPU, are faster in this layout.
+        self.embedder = embedder.to(memory_format=torch.channels_last)
         self.criterion = loss.criterion
         self.miner = loss.miner
         self.loss = loss
