@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from lossprint.saliency import attribution_maps
-from lossprint.saliency.attributions import METHODS
+from lossprint.saliency.attributions import AT_ONCE, METHODS
 from tests.saliency.networks import residual, seeded
 
 IMAGES = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
@@ -24,6 +24,16 @@ def test_every_method_maps_every_image_and_leaves_the_model(method: str) -> None
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_map_does_not_depend_on_the_other_images(method: str) -> None:
+    images = torch.randn(AT_ONCE + 1, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    words = {"method": method, "distance": "lp", "baseline": BLACK}
+    model = residual()
+    together = attribution_maps(model, images, **words)
+    alone = torch.cat([attribution_maps(model, image[None], **words) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("method", ["saliency", "integrated_gradients"])

@@ -20,6 +20,9 @@ from lossprint.saliency.distances import Score, resolve_distance
 from lossprint.saliency.normalization import check_percentile, clip_to_percentile
 from lossprint.saliency.preparation import computing_dtype, device_of, embed, evaluation_copy
 
+AT_ONCE = 8
+"""Images that go through the network together."""
+
 OCCLUSION_WINDOWS = 16
 """Windows that fit side by side into an image; they overlap by half."""
 
@@ -77,11 +80,8 @@ def attribution_maps(
             target = embed(network, other)[0]
         scalar = _Scalar(network, score, target)
         maps = [
-            METHODS[method](scalar, image.to(device, dtype).unsqueeze(0), black)
-            .detach()
-            .mean(1)
-            .abs()
-            for image in seen
+            METHODS[method](scalar, some.to(device, dtype), black).detach().mean(1).abs()
+            for some in seen.split(AT_ONCE)
         ]
     return clip_to_percentile(torch.cat(maps).to(seen.device), percentile)
 
@@ -102,42 +102,42 @@ class _Scalar(nn.Module):
 # Captum is imported where it is used: it takes a second, which the study's method need not wait.
 
 
-def _saliency(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+def _saliency(scalar: _Scalar, images: Tensor, baseline: Tensor) -> Tensor:
     from captum.attr import Saliency
 
-    return Saliency(scalar).attribute(image.clone().requires_grad_(), abs=False)
+    return Saliency(scalar).attribute(images.clone().requires_grad_(), abs=False)
 
 
-def _integrated_gradients(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+def _integrated_gradients(scalar: _Scalar, images: Tensor, baseline: Tensor) -> Tensor:
     from captum.attr import IntegratedGradients
 
     return IntegratedGradients(scalar).attribute(
-        image, baselines=baseline, n_steps=50, internal_batch_size=10
+        images, baselines=baseline, n_steps=50, internal_batch_size=16
     )
 
 
-def _occlusion(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+def _occlusion(scalar: _Scalar, images: Tensor, baseline: Tensor) -> Tensor:
     from captum.attr import Occlusion
 
-    channels, height, width = image.shape[1:]
+    channels, height, width = images.shape[1:]
     window = (channels, *(max(1, side // OCCLUSION_WINDOWS) for side in (height, width)))
     strides = (channels, *(max(1, side // 2) for side in window[1:]))
     with torch.no_grad():
         return Occlusion(scalar).attribute(
-            image,
+            images,
             sliding_window_shapes=window,
             strides=strides,
             baselines=baseline,
-            perturbations_per_eval=16,
+            perturbations_per_eval=2,
         )
 
 
-def _grad_cam(scalar: _Scalar, image: Tensor, baseline: Tensor) -> Tensor:
+def _grad_cam(scalar: _Scalar, images: Tensor, baseline: Tensor) -> Tensor:
     from captum.attr import LayerGradCam
 
-    layer = _last_stage(scalar, image)
-    maps = LayerGradCam(scalar, layer).attribute(image.clone().requires_grad_())
-    return interpolate(maps, size=image.shape[2:], mode="bilinear", align_corners=False)
+    layer = _last_stage(scalar, images[:1])
+    maps = LayerGradCam(scalar, layer).attribute(images.clone().requires_grad_())
+    return interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _last_stage(scalar: _Scalar, image: Tensor) -> nn.Module:
