@@ -250,7 +250,11 @@ def _property(
                 f"{path}, line {line}: {odd!r} in the column {name} is no number; correct it, "
                 f"empty the cell, or do without probe.properties.bins.{name}"
             )
-        return values.where(values == "", _binned(name, numbers, bins).reindex(values.index)), None
+        try:
+            binned = _binned(name, numbers, bins)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        return values.where(values == "", binned.reindex(values.index)), None
     distinct = present.nunique()
     if numbers is not None and distinct > len(present) / 2:
         fractions = bool((numbers % 1 != 0).any())
@@ -293,6 +297,8 @@ def _binned(name: str, numbers: pd.Series, bins: int | Sequence[float]) -> pd.Se
     """Names of the bins, `0 – 45`."""
     setting = f"probe.properties.bins.{name}"
     if isinstance(bins, int) and not isinstance(bins, bool):
+        if len(numbers) < 2:
+            raise ValueError(f"{setting}: a single image has a value of it, nothing to divide")
         if not 2 <= bins <= len(numbers):
             raise ValueError(f"{setting}={bins} must be from 2 to {len(numbers)}, the images")
         edges = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)))
