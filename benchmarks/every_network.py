@@ -121,10 +121,12 @@ def trained(model: nn.Module, size: int) -> nn.Module:
 
 
 def smallest_input(model: nn.Module) -> int:
+    """In training, too, where some networks have another head."""
     for size in SIZES:
         try:
             with torch.no_grad():
-                model(torch.zeros(2, 3, size, size))
+                model.train()(torch.zeros(2, 3, size, size))
+                model.eval()(torch.zeros(2, 3, size, size))
         except Exception:  # Each network refuses in a way of its own.
             continue
         return size
