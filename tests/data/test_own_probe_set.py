@@ -181,7 +181,7 @@ def test_bins_by_edges_hold_what_lies_between_them(tmp_path: Path) -> None:
     ("bins", "message"),
     [
         ({"angel": 8}, r"bins names 'angel', which is no column of .*; it has 'frame', 'angle'"),
-        ({"angle": 1}, r"samples\.csv: .*bins\.angle=1 must be from 2 to 12"),
+        ({"angle": 1}, r"samples\.csv: .*bins\.angle=1 must be from 2 to .*, 12$"),
         ({"angle": [0, 90]}, r"must be a number of bins, or three or more rising edges"),
         ({"angle": [0, 90, 180]}, r"bins\.angle: 210 lies outside of the edges 0 … 180"),
         ({"angle": "many"}, r"bins\.angle='many' must be a number of bins"),
@@ -198,7 +198,7 @@ def test_bins_that_cannot_be(bins: dict, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "angles", "message"),
     [
-        (NAMES[:1], [30], r"samples\.csv: .*bins\.angle: a single image has a value of it"),
+        (NAMES[:1], [30], r"samples\.csv: .*bins\.angle=2 must be from 2 to .*, 1$"),
         (NAMES[:2], [30, 30], r"samples\.csv: .*bins\.angle: all values are 30, nothing to divide"),
     ],
 )

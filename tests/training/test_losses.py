@@ -130,7 +130,7 @@ def test_files_cover_every_label_supervised_loss_of_the_library() -> None:
     }
     named = {path for name in TRAINABLE for path in targets(compose(name)["criterion"])}
     configured = {path.rpartition(".")[2] for path in named}
-    assert available - NOT_OF_THEIR_OWN == configured & available - NOT_OF_THEIR_OWN
+    assert available - NOT_OF_THEIR_OWN == configured - NOT_OF_THEIR_OWN - set(vars(distances))
     assert set(STUDY_LOSSES) < set(TRAINABLE)
 
 
@@ -167,6 +167,11 @@ def test_a_list_of_losses_is_one_and_its_class_vectors_are_those_of_the_data() -
 def test_a_mistyped_argument_in_a_list_is_named_with_its_place() -> None:
     with pytest.raises(ValueError, match=r"criterion\.losses\[1\]\.temprature.*temperature"):
         check_loss_config(combined(temprature=0.1))
+    config = combined(temprature=0.1)
+    parts = config["criterion"]["losses"]
+    config["criterion"] |= {"losses": {"one": parts[0], "two": parts[1]}, "weights": None}
+    with pytest.raises(ValueError, match=r"criterion\.losses\.two\.temprature.*temperature"):
+        check_loss_config(config)
 
 
 def test_the_group_holds_nothing_but_losses() -> None:

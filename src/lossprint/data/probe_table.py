@@ -250,10 +250,7 @@ def _property(
                 f"{path}, line {line}: {odd!r} in the column {name} is no number; correct it, "
                 f"empty the cell, or do without probe.properties.bins.{name}"
             )
-        try:
-            binned = _binned(name, numbers, bins)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+        binned = _binned(path, name, numbers, bins)
         return values.where(values == "", binned.reindex(values.index)), None
     distinct = present.nunique()
     if numbers is not None and distinct > len(present) / 2:
@@ -293,14 +290,15 @@ def _as_numbers(values: pd.Series) -> pd.Series | None:
     return None
 
 
-def _binned(name: str, numbers: pd.Series, bins: int | Sequence[float]) -> pd.Series:
+def _binned(path: Path, name: str, numbers: pd.Series, bins: int | Sequence[float]) -> pd.Series:
     """Names of the bins, `0 – 45`."""
-    setting = f"probe.properties.bins.{name}"
+    setting = f"{path}: probe.properties.bins.{name}"
     if isinstance(bins, int) and not isinstance(bins, bool):
-        if len(numbers) < 2:
-            raise ValueError(f"{setting}: a single image has a value of it, nothing to divide")
         if not 2 <= bins <= len(numbers):
-            raise ValueError(f"{setting}={bins} must be from 2 to {len(numbers)}, the images")
+            raise ValueError(
+                f"{setting}={bins} must be from 2 to the number of images with a value of it, "
+                f"{len(numbers)}"
+            )
         edges = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)))
         if len(edges) < 2:
             raise ValueError(f"{setting}: all values are {numbers.iloc[0]:g}, nothing to divide")

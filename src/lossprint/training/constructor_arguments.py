@@ -8,7 +8,7 @@ the valid ones.
 import importlib
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 TARGET = "_target_"
@@ -81,8 +81,8 @@ def valid_arguments(target: Any) -> dict[str, inspect.Parameter] | None:
 def check_arguments(config: Mapping[str, Any], *, where: str) -> None:
     """Raise unless every argument of a `_target_` configuration is known and of a fitting type.
 
-    Nested configurations are checked too, those of lists as well. A number is expected where the
-    constructor's default is one, true or false where the default is.
+    Nested configurations are checked too, in lists and mappings as well. A number is expected where
+    the constructor's default is one, true or false where the default is.
 
     Args:
         config: `_target_` and its keyword arguments, as plain containers.
@@ -107,11 +107,20 @@ def check_arguments(config: Mapping[str, Any], *, where: str) -> None:
             )
         if valid is not None:
             _check_type(value, valid[name].default, f"{where}.{name}")
-        parts = enumerate(value) if isinstance(value, list) else [(None, value)]
-        for place, part in parts:
-            if isinstance(part, Mapping) and TARGET in part:
-                inner = f"{where}.{name}" if place is None else f"{where}.{name}[{place}]"
-                check_arguments(part, where=inner)
+        for place, inner in _configured(value, f"{where}.{name}"):
+            check_arguments(inner, where=place)
+
+
+def _configured(value: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The `_target_` configurations of a value and what each is called, through its containers."""
+    if isinstance(value, Mapping) and TARGET in value:
+        yield where, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _configured(inner, f"{where}.{key}")
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _configured(inner, f"{where}[{place}]")
 
 
 def _check_type(value: Any, default: Any, where: str) -> None:

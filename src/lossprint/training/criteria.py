@@ -22,17 +22,10 @@ class AngularLoss(losses.AngularLoss):
     costs less than telling classes apart, and trainings end there.
     """
 
-    def compute_loss(
-        self,
-        embeddings: Tensor,
-        labels: Tensor,
-        indices_tuple: Any,
-        ref_emb: Tensor,
-        ref_labels: Tensor,
-    ) -> dict[str, dict[str, Any]]:
-        """Give the loss of each pair of one class, over all negatives."""
-        unit, other = normalize(embeddings), normalize(ref_emb)
-        return super().compute_loss(unit, labels, indices_tuple, other, ref_labels)
+    def compute_loss(self, *args: Any) -> dict[str, dict[str, Any]]:
+        embeddings, labels, mined, others, other_labels = args
+        unit, other = normalize(embeddings), normalize(others)
+        return super().compute_loss(unit, labels, mined, other, other_labels)
 
 
 class DynamicSoftMarginLoss(losses.DynamicSoftMarginLoss):
@@ -147,12 +140,16 @@ class LargeMarginSoftmaxLoss(losses.LargeMarginSoftmaxLoss):
         self.annealing_end = min(annealing, annealing_end)
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))
 
+    def compute_loss(self, *args: Any) -> dict[str, dict[str, Any]]:
+        loss = super().compute_loss(*args)
+        if self.training:
+            self.steps += 1
+        return loss
+
     def modify_cosine_of_target_classes(self, cosine_of_target_classes: Tensor) -> Tensor:
         margin = super().modify_cosine_of_target_classes(cosine_of_target_classes)
         annealing = self.annealing / (1 + self.annealing_speed * self.steps)
         annealing = annealing.clamp(min=self.annealing_end)
-        if self.training:
-            self.steps += 1
         return (annealing * cosine_of_target_classes + margin) / (1 + annealing)
 
 
