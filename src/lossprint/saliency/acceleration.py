@@ -17,10 +17,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lossprint.saliency.first_convolution import FirstConvolution, is_supported
 
-CLOSE = 1e-4
+CLOSE = 1e-5
 """Relative difference up to which gradients of both need no closer look.
 
-It lowers the correlation of gradients by less than 1e-8; rounding gives about 1e-6.
+It lowers the correlation of gradients by less than 1e-10; rounding alone gives a few 1e-6.
 """
 
 TOLERANCE = 1e-6
