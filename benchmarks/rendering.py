@@ -23,7 +23,7 @@ from publishing import add_output, publish
 from lossprint.rendering.backend import VARIANTS, MitsubaBackend, workers_for
 from lossprint.rendering.noise import PILOT_SCENES, run_pilot
 from lossprint.rendering.processes import spread
-from lossprint.rendering.progress import frames_progress
+from lossprint.rendering.progress import track_frames
 from lossprint.rendering.sampling import Scene, Scenes
 from lossprint.rendering.specification import DEFAULT_NOISE_DB, SetSpecification, specify
 from lossprint.rendering.studio import RenderedFrame, Studio
@@ -133,10 +133,9 @@ def _run(
     )
     waiting = iter(tasks)
     results = spread(lambda _: next(waiting, None), workers=workers, start=studio, handle=handle)
-    with closing(results), frames_progress(True) as bar:
-        yield from bar.track(
-            results, total=len(tasks), description=f"{specification.size} px: {title}"
-        )
+    title = f"{specification.size} px: {title}"
+    with closing(results):
+        yield from track_frames(results, total=len(tasks), title=title, shown=True)
 
 
 def _psnr(errors: Iterable[np.ndarray]) -> float:

@@ -45,10 +45,12 @@ def test_a_run_of_schema_version_1_becomes_a_report(small_world, tmp_path, monke
     shutil.rmtree(tmp_path / "outputs" / "small" / FOLDER / "analysis")
     report, _ = run(tmp_path / "outputs", "untrained=false")
     tables = report.page.parent / "tables"
-    retrieval = pd.read_csv(tables / "retrieval.csv").set_index("metric")["value"]
+    retrieval = pd.read_csv(tables / "retrieval.csv", float_precision="round_trip").set_index(
+        "metric"
+    )["value"]
     metrics = load_record(STORED / FOLDER).metrics
     assert retrieval["map_at_r"] == metrics["test/map_at_r"]
-    curves = pd.read_csv(tables / "curves.csv")
+    curves = pd.read_csv(tables / "curves.csv", float_precision="round_trip")
     assert curves.query("metric == 'val/map_at_r'")["value"].max() == metrics["val/map_at_r"]
 
     # The weights are read into the network that they were trained in.

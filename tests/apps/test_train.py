@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from rich.console import Console
 from safetensors.torch import load_file
 
-from lossprint.apps import training
+from lossprint.apps import build, training
 from lossprint.apps.training import show_result, train
 from lossprint.metrics.geometry import embedding_geometry
 from lossprint.metrics.retrieval import retrieval_metrics
@@ -303,3 +303,20 @@ def test_one_failing_loss_does_not_stop_a_sweep(small_world):
     assert result.returncode == 1, result.stdout + result.stderr
     assert "1 of 2 runs finished" in result.stdout
     assert "arcface" in result.stdout.split("failed")[-1]
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_it_trains_in_any_precision(small_world, precision):
+    record, _ = run(
+        small_world,
+        f"sweep={precision}",
+        "loss=soft_triple",  # which has weights of its own
+        f"trainer.precision={precision}",
+        "trainer.max_epochs=1",
+        "callbacks.maps.samples=2",
+    )
+    assert record.status == "finished"
+    assert record.metrics["test/map_at_r"] > 0
+    assert all(torch.isfinite(value).all() for value in load_file(record.weights_file).values())
+    trained, _ = build.trained(record)
+    assert {value.dtype for value in trained.parameters()} == {torch.float32}

@@ -381,7 +381,10 @@ def test_a_rewritten_network_is_freed_with_its_last_user() -> None:
 
 
 def test_fast_under_float16_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processors without float16 emulate it: slow, but the numbers are those of a GPU's format."""
+    """Processors emulate it: slow, but the numbers are those of a GPU's format.
+
+    Those that have instructions for it may add up in it, too, which rounds more than a GPU does.
+    """
     monkeypatch.setattr(input_gradient, "computes_float16", lambda device: True)
     model = trained(lambda: models.resnet18(num_classes=9), 32)
     settings = {"distance": "lp", "baseline": BLACK, "samples": 4}
@@ -389,22 +392,28 @@ def test_fast_under_float16_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("error")
         fast = saliency_maps(model, IMAGES, precision="fast", **settings)
     exact = saliency_maps(model, IMAGES, **settings)
-    assert 0.99 < lowest_correlation(fast, exact) < 0.999999
+    assert 0.98 < lowest_correlation(fast, exact) < 0.999999
 
 
 @pytest.mark.parametrize(
-    ("scale", "reason"), [(1e30, "overflow in float16"), (1, "no instructions for float16")]
+    ("scale", "reason"),
+    [
+        (1e30, "overflow in float16"),
+        (1e-20, "float16 alone changes its gradients by 1"),
+        (1, "no instructions for float16"),
+    ],
 )
 def test_fast_is_exact_where_float16_does_not_do_and_says_so(
     monkeypatch: pytest.MonkeyPatch, scale: float, reason: str
 ) -> None:
-    if scale > 1:
-        monkeypatch.setattr(input_gradient, "computes_float16", lambda device: True)
-    else:
-        monkeypatch.setattr(input_gradient, "computes_float16", lambda device: False)
+    monkeypatch.setattr(input_gradient, "computes_float16", lambda device: scale != 1)
     model = residual()
     with torch.no_grad():
-        model.stem_bn.weight *= scale
+        if scale > 1:
+            model.stem_bn.weight *= scale
+        else:
+            model.head.weight *= scale
+            model.head.bias *= scale
     settings = {"distance": "lp", "baseline": BLACK, "samples": 2}
     with pytest.warns(RuntimeWarning, match=f"the same as 'exact' here .*{reason}"):
         fast = saliency_maps(model, IMAGES, precision="fast", **settings)

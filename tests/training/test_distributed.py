@@ -49,7 +49,7 @@ def test_two_processes_train_as_one(name, results):
     assert one[f"{name}/losses"].abs().sum() > 0
     assert one[f"{name}/gradient of embedder.embedding.weight"].abs().max() > 1e-5
     for key, expected in one.items():
-        torch.testing.assert_close(first[key], expected, rtol=2e-4, atol=2e-6)
+        torch.testing.assert_close(first[key], expected, rtol=1e-6, atol=1e-9)
         assert torch.equal(first[key], second[key]), key
 
 

@@ -1,11 +1,14 @@
 """Lines in the trainer's progress bar: there while it lasts, and only where there is a bar."""
 
+import io
+
 import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.demos.boring_classes import BoringModel
+from rich.console import Console
 
-from lossprint.training.progress import shown_images
+from lossprint.training.progress import EpochLines, shown_images
 
 
 class Looks(pl.Callback):
@@ -45,3 +48,27 @@ def test_a_line_while_it_lasts(bar):
     assert (line in during) is bar
     assert len(after) == len(during) - bar
     assert line not in after
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_log_file_is_told_of_each_epoch(terminal):
+    class Model(BoringModel):
+        def validation_step(self, batch, batch_idx):
+            self.log("val/map_at_r", 0.25)
+
+    said = io.StringIO()
+    trainer = pl.Trainer(
+        callbacks=[EpochLines(Console(file=said, force_terminal=terminal), "triplet-seed0")],
+        enable_progress_bar=False,
+        limit_train_batches=1,
+        limit_val_batches=1,
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+    )
+    trainer.fit(Model())
+    lines = [] if terminal else [f"epoch {n} of 2, val/map_at_r 0.250" for n in (1, 2)]
+    assert said.getvalue().splitlines() == [f"triplet-seed0: {line}" for line in lines]

@@ -119,6 +119,7 @@ def train(
         accelerator=accelerator,
         devices=devices,
         **strategy_for(module.embedder, devices, strategy),
+        precision="64-true",  # ten steps of losses with kinks enlarge what single precision rounds
         max_epochs=1,
         callbacks=[seen],
         logger=False,

@@ -52,6 +52,7 @@ from lossprint.training.fit import Interrupted, fit_and_test
 from lossprint.training.gallery import nearest_neighbors, neighbor_gallery, pick_queries
 from lossprint.training.module import MetricLearning
 from lossprint.training.processes import is_first_process
+from lossprint.training.progress import EpochLines
 
 PROPERTY, SHARE = "nr/", "nr_share/"
 GALLERY_QUERIES, GALLERY_NEIGHBORS = 8, 8
@@ -287,6 +288,7 @@ def _train(
         record = record.with_wandb(tracker.path)
         callbacks = [
             LambdaCallback(on_train_start=partial(say_continued, console)),
+            EpochLines(console, record.name),
             *build.callbacks(
                 config,
                 probe=probe,

@@ -33,13 +33,14 @@ def embed(
     Raises:
         ValueError: there is no batch.
     """
-    device = device_of(model)
+    weight = next(model.parameters(), torch.empty(0))
     found: list[Tensor] = []
     done = 0
     with evaluating(model):
         for batch in _one_ahead(batches):
             # Results stay on the device until the end: fetching one would wait for it.
-            found.append(model(batch.to(device, non_blocking=True)).float())
+            seen = batch.to(weight.device, weight.dtype, non_blocking=True)
+            found.append(model(seen).float())
             done += len(batch)
             progress(done)
     if not found:

@@ -11,8 +11,9 @@ from lossprint.rendering.properties import PROPERTIES
 from lossprint.rendering.studio import MakeRenderer, SceneRenderer
 from lossprint.rendering.variants import VARIANTS
 
-# LLVM compiles for seconds when the car changes, which small pictures do not earn back.
-_SMALLEST_FOR_LLVM = 128
+# The noise of smaller pictures, and with it what a study finds, is the same on every machine; and a
+# compiler takes seconds when the car changes, which they hardly earn back.
+_SMALLEST_COMPILED = 160
 _SECONDS_TO_START = 120.0
 
 
@@ -43,9 +44,9 @@ class MitsubaBackend:
                 f"variant = {wanted!r} is unknown; it is auto or one of {', '.join(VARIANTS)}"
             )
         if wanted == "auto":
-            useful = [name for name in VARIANTS if size >= _SMALLEST_FOR_LLVM or "llvm" not in name]
+            useful = VARIANTS if size >= _SMALLEST_COMPILED else VARIANTS[-1:]
         else:
-            useful = [wanted]
+            useful = (wanted,)
         for variant in useful:
             if variant == VARIANTS[-1] or _works(variant):
                 return variant

@@ -1,4 +1,7 @@
-"""Progress on the terminal (standard error), with the rate and the time left."""
+"""Progress on standard error, with the rate and the time left."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -21,14 +24,24 @@ class RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.1f} images/s")
 
 
-def frames_progress(shown: bool) -> Progress:
-    """A progress bar for rendered frames."""
-    return Progress(
+Result = TypeVar("Result")
+
+
+def track_frames(
+    results: Iterable[Result], *, total: int, title: str, shown: bool
+) -> Iterator[Result]:
+    """Yield what becomes of frames, under a progress bar; a log file is told when it begins."""
+    console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        console.print(f"{title}: {total} images", highlight=False)
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         disable=not shown,
     )
+    with bar:
+        yield from bar.track(results, total=total, description=title)

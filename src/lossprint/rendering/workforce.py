@@ -8,7 +8,7 @@ from typing import TypeVar
 from lossprint.rendering.backend import Backend, workers_for
 from lossprint.rendering.chunks import ChunksByDesign
 from lossprint.rendering.processes import spread
-from lossprint.rendering.progress import frames_progress
+from lossprint.rendering.progress import track_frames
 from lossprint.rendering.sampling import Scene
 from lossprint.rendering.specification import SetSpecification
 from lossprint.rendering.studio import Studio
@@ -44,5 +44,5 @@ def render_scenes(
         ),
         handle=handle,
     )
-    with closing(results), frames_progress(progress) as bar:
-        yield from bar.track(results, total=len(scenes), description=title)
+    with closing(results):
+        yield from track_frames(results, total=len(scenes), title=title, shown=progress)

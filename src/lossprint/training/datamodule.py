@@ -182,6 +182,8 @@ class ImageDataModule(pl.LightningDataModule):
             view, crops = self.eval_view, self.eval_view.draw(sizes)
         pixels = crop_and_resize(batch.images, crops, view.size, self.interpolation)
         images = self.preprocessing(pixels).contiguous(memory_format=torch.channels_last)
+        if self.trainer is not None:  # Lightning converts what it transfers: pixels, not images
+            images = self.trainer.precision_plugin.convert_input(images)
         return images, batch.labels
 
     def _training_crops(self, sizes: Tensor, step: int) -> Crops:

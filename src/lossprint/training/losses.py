@@ -332,7 +332,9 @@ def check_batch(
 def loss_value(
     criterion: nn.Module, miner: nn.Module | None, embeddings: Tensor, labels: Tensor
 ) -> Tensor:
-    """Compute a loss in float32, out of autocast, which would cast its weights to half for good.
+    """Compute a loss out of autocast, which would cast its weights to half for good.
+
+    In the precision of the loss's weights; where it has none, in at least float32.
 
     Args:
         criterion: module (embeddings, labels[, mined indices]) → scalar.
@@ -347,7 +349,9 @@ def loss_value(
         ValueError: if the criterion gives anything but one number.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
-        embeddings = embeddings.float()
+        least = torch.promote_types(embeddings.dtype, torch.float32)
+        weights = next(criterion.parameters(), None)
+        embeddings = embeddings.to(least if weights is None else weights.dtype)
         mined = () if miner is None else (miner(embeddings, labels),)
         value = criterion(embeddings, labels, *mined)
     if not isinstance(value, Tensor) or value.numel() != 1:

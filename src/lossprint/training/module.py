@@ -108,7 +108,7 @@ class MetricLearning(pl.LightningModule):
         images, labels = batch
         if self.criterion is None:
             raise ValueError(f"loss {self.loss.name!r} has no criterion to train with")
-        embeddings = self._of_all(self.embedder(images).float()).flatten(0, 1)
+        embeddings = self._of_all(self.embedder(images)).flatten(0, 1)
         labels = self._of_all(labels).flatten(0, 1)
         with torch.random.fork_rng(devices=self._own_devices()):
             # All processes draw alike here: the loss is one.

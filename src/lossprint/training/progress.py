@@ -1,12 +1,15 @@
-"""Progress of what a callback does, as a line of the trainer's own progress bar."""
+"""Progress of a training: what callbacks do as lines of its bar, and lines for a log file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+from rich.console import Console
 
 from lossprint.probing import ImagesDone
+
+TOLD = ("train/loss", "val/map_at_r")
 
 
 @contextmanager
@@ -37,3 +40,24 @@ def shown_images(trainer: pl.Trainer) -> Iterator[ImagesDone]:
     finally:
         lines.remove_task(line)
         bar.refresh()
+
+
+class EpochLines(pl.Callback):
+    """Prints a line after each epoch where no bar moves: in a log file, under a scheduler.
+
+    Args:
+        console: what it is printed to; on a terminal nothing is.
+        run: the name of what is trained.
+    """
+
+    def __init__(self, console: Console, run: str) -> None:
+        self.console = console
+        self.run = run
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.console.is_terminal or not trainer.is_global_zero:
+            return
+        known = trainer.callback_metrics
+        values = [f"{name} {float(known[name]):.3f}" for name in TOLD if name in known]
+        done = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        self.console.print(f"{self.run}: {', '.join([done, *values])}", highlight=False)
