@@ -1,6 +1,6 @@
 """What takes time, on one device, each beside the peak that the device reaches in this process.
 
-    python benchmarks/gpu.py --device cuda [--output FILE.md]
+    python benchmarks/gpu.py --device cuda [--embeddings 20000 100000] [--output FILE.md]
 
 Peaks are measured: multiplications of large square matrices in float32 as it is computed by default
 and in float16, and copies of a large block within the device's memory. Operations of networks are
@@ -11,8 +11,8 @@ random, which changes no timing. On a processor everything is small: that shows 
 import argparse
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,7 @@ def peaks(clock: Clock, sizes: Sizes) -> dict[str, float]:
     return found
 
 
-def saliency_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[str]:
-    rows = []
+def saliency_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> Iterator[str]:
     for name in ("bn_inception", "resnet50"):
         model = build_embedder(name, pretrained=False, seed=0).eval().to(clock.device)
         images = torch.randn(sizes.images, 3, sizes.image, sizes.image, device=clock.device)
@@ -114,15 +113,14 @@ def saliency_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[st
             count = operations(lambda model=model, one=one: model(one).sum().backward())
             done = count * sizes.samples * sizes.images
             ceiling = peak["float32" if precision == "exact" else "float16"]
-            rows.append(
+            yield (
                 f"| saliency, {name}, {sizes.image} px × {sizes.samples}, {precision} | "
                 f"{seconds / sizes.images:.3f} s an image | {share(done / seconds, ceiling)} |"
             )
-    return rows
 
 
-def precision_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[str]:
-    rows, rng = [], np.random.default_rng(0)
+def precision_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> Iterator[str]:
+    rng = np.random.default_rng(0)
     for count in sizes.embeddings:
         embeddings = rng.standard_normal((count, DIMENSIONS), dtype=np.float32)
         labels = {str(n): rng.integers(0, 4 + 2 * n, count) for n in range(PROPERTIES)}
@@ -130,14 +128,13 @@ def precision_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[s
         property_precision(embeddings, labels, device=clock.device)
         seconds = time.perf_counter() - start
         done = 2 * count**2 * DIMENSIONS
-        rows.append(
+        yield (
             f"| NR-Prec, N = {count:,}, {PROPERTIES} properties | {seconds:.1f} s | "
             f"{share(done / seconds, peak['float32'])} |"
         )
-    return rows
 
 
-def training_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[str]:
+def training_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> Iterator[str]:
     model = build_embedder(
         "resnet50", pretrained=False, freeze_batchnorm=True, seed=0
     ).to(clock.device)  # fmt: skip
@@ -152,13 +149,13 @@ def training_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[st
 
     seconds = clock.seconds(step)
     done = operations(step)
-    return [
+    yield (
         f"| training step, ResNet-50, {sizes.batch} images | {seconds * 1e3:.0f} ms | "
         f"{share(done / seconds, peak['float32'])} |"
-    ]
+    )
 
 
-def loader_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[str]:
+def loader_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> Iterator[str]:
     height = sizes.image + 29
     images = [
         torch.randint(0, 256, (height, height + 40, 3), dtype=torch.uint8, device=clock.device)
@@ -174,10 +171,10 @@ def loader_rows(clock: Clock, sizes: Sizes, peak: dict[str, float]) -> list[str]
     seconds = clock.seconds(load)
     # Bytes are read once and floats written once.
     moved = sum(image.numel() for image in images) + sizes.batch * 3 * sizes.image**2 * 4
-    return [
+    yield (
         f"| crops and flips from the store, {sizes.image} px | "
         f"{sizes.batch / seconds:,.0f} images a second | {share(moved / seconds, peak['bytes'])} |"
-    ]
+    )
 
 
 def share(reached: float, ceiling: float) -> str:
@@ -187,11 +184,14 @@ def share(reached: float, ceiling: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--embeddings", type=int, nargs="+", help="for NR-Prec")
     add_output(parser)
     options = parser.parse_args()
     device = torch.device(options.device)
     on_gpu = device.type == "cuda"
     sizes = LARGE if on_gpu else SMALL
+    if options.embeddings:
+        sizes = replace(sizes, embeddings=tuple(options.embeddings))
     clock = Clock(device)
     name = torch.cuda.get_device_name(device) if on_gpu else platform.machine()
     peak = peaks(clock, sizes)
@@ -205,13 +205,12 @@ def main() -> None:
         "",
         "| what | takes | of the peak |",
         "|---|---|---|",
-        *saliency_rows(clock, sizes, peak),
-        *training_rows(clock, sizes, peak),
-        *loader_rows(clock, sizes, peak),
-        *precision_rows(clock, sizes, peak),
-        "",
-        f"PyTorch {torch.__version__}. `benchmarks/gpu.sh`",
     ]
+    for measure in (saliency_rows, training_rows, loader_rows, precision_rows):
+        for row in measure(clock, sizes, peak):
+            print(row, flush=True)  # the whole takes minutes
+            lines.append(row)
+    lines += ["", f"PyTorch {torch.__version__}. `benchmarks/gpu.sh`"]
     publish("\n".join(lines), options.output)
 
 
