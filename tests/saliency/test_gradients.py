@@ -280,6 +280,12 @@ def test_out_of_memory_halves_the_batch_and_is_told_once() -> None:
     torch.testing.assert_close(maps, maps_of(residual()), atol=1e-4, rtol=0)
 
 
+def test_progress_is_told_up_to_the_last_image() -> None:
+    told: list[int] = []
+    maps_of(residual(), samples=2, batch_size=2, progress=told.append)
+    assert told == [1, 2, 3]
+
+
 class _Deep(nn.Module):
     """Every kind of fused convolution, wide enough for each to be taken, and ReLUs after each."""
 

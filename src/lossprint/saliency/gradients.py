@@ -56,6 +56,7 @@ def saliency_maps(
     reference: Images | None = None,
     precision: Precision = "exact",
     batch_size: int | None = None,
+    progress: Callable[[int], object] = lambda done: None,
 ) -> Tensor:
     """Where each image would have to change for its embedding to move, [N, H, W] in [0, 1].
 
@@ -90,6 +91,7 @@ def saliency_maps(
             gradient vanishes. Elsewhere it is the same as exact, which is warned of.
         batch_size: noisy copies at once; by default chosen to fit the device. Where memory
             runs out it is halved, and that is warned of once.
+        progress: told how many images are done, as they are.
 
     Returns:
         Maps on the device of `images`, float32 (float64 for a float64 model).
@@ -151,6 +153,7 @@ def saliency_maps(
             copies = _noisy_copies(seen, rows, draws, noise_level)
             gradients = batches(gradient.toward(targets[start % len(targets)]), copies)
             found.append(gradients.abs().unflatten(0, (len(rows), -1)).sum(1).to(seen.device))
+            progress(rows.stop)
         maps = torch.cat(found)
     for n in (~maps.isfinite().all(2).all(1)).nonzero():
         raise ValueError(f"the gradient of image {int(n)} is not finite")
