@@ -59,7 +59,7 @@ def test_a_report_of_nothing_is_a_page(tmp_path):
 def test_families_are_gathered_from_every_table():
     pair = {"loss_a": ["snr"], "family_a": ["ranking"], "loss_b": ["untrained"]}
     tables = {"agreement": pd.DataFrame(pair | {"family_b": ["control"]})}
-    assert Evidence(tables).families() == {"snr": "ranking", "untrained": "control"}
+    assert Evidence(tables).families == {"snr": "ranking", "untrained": "control"}
     assert Evidence(tables).trained_losses() == ["snr"]
 
 

@@ -139,7 +139,7 @@ def test_every_pair_is_drawn_once(evidence):
 
 
 def test_curves_average_runs_in_a_panel_for_each_metric(evidence):
-    figure = figures.training_curves(evidence["curves"], colors=loss_colors(evidence.families()))
+    figure = figures.training_curves(evidence["curves"], colors=loss_colors(evidence.families))
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes if axes.get_visible()}
     assert set(panels) == set(evidence["curves"]["metric"])
     lines = {line.get_label(): line for line in panels["val/map_at_r"].lines}

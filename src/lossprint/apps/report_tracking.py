@@ -82,7 +82,7 @@ def compared(
         project=logger["project"],
         entity=path[0] if len(path) == 3 else logger["entity"] or "",
         sweeps=list(dict.fromkeys(sweeps)),
-        colors=loss_colors(evidence.families()),
+        colors=loss_colors(evidence.families),
         properties=[] if properties.empty else list(dict.fromkeys(properties["property"])),
         regions=[] if shares.empty else list(dict.fromkeys(shares["region"])),
         answer=report.answer,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ class Evidence:
         """The level at which the text speaks of a difference."""
         return float(self.settings.get("alpha", 0.05))
 
+    @cached_property
     def families(self) -> dict[str, str]:
         """The family of each loss that any table names, the controls included."""
         known: dict[str, str] = {}
@@ -52,4 +54,4 @@ class Evidence:
 
     def trained_losses(self) -> list[str]:
         """The losses without the controls, by name."""
-        return sorted(loss for loss, family in self.families().items() if family != "control")
+        return sorted(loss for loss, family in self.families.items() if family != "control")

@@ -17,7 +17,7 @@ def loss_columns(evidence: Evidence, sections: Sequence[Section]) -> list[Column
 
 def loss_overview(evidence: Evidence, columns: Sequence[Column]) -> pd.DataFrame:
     """One row per loss, families grouped: `loss`, `family` and the columns by their names."""
-    families = evidence.families()
+    families = evidence.families
     losses = by_family(families, families)
     overview = pd.DataFrame({"loss": losses, "family": [families[loss] for loss in losses]})
     for column in columns:

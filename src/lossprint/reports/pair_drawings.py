@@ -25,7 +25,7 @@ def likeness_drawings(
         table: pairs of losses with the measure itself.
         measure, noun, called: as for `pair_drawings`.
     """
-    colors = loss_colors(evidence.families())
+    colors = loss_colors(evidence.families)
     corrected = evidence["corrected_by_loss"]
     if corrected.empty or corrected[measure].isna().any():
         return pair_drawings(evidence[table], measure, noun=noun, called=called, colors=colors)

@@ -86,7 +86,7 @@ def write_report(
     columns = loss_columns(evidence, sections)
     written = write_tables(folder / "tables", evidence.tables, printed)
     overview = loss_overview(evidence, columns)
-    colors = loss_colors(evidence.families())
+    colors = loss_colors(evidence.families)
     page = folder / "report.html"
     html = render_page(
         title=title,

@@ -34,10 +34,11 @@ def loss_matrix(by_loss: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, dict
     for side in "ab":
         families.update(zip(by_loss[f"loss_{side}"], by_loss[f"family_{side}"], strict=True))
     losses = by_family(families, families)
-    matrix = pd.DataFrame(np.nan, index=losses, columns=losses)
-    for a, b, value in zip(by_loss["loss_a"], by_loss["loss_b"], by_loss[measure], strict=True):
-        matrix.loc[a, b] = matrix.loc[b, a] = float(value)
-    return matrix, families
+    place = {loss: row for row, loss in enumerate(losses)}
+    a, b = (by_loss[side].map(place).to_numpy() for side in ("loss_a", "loss_b"))
+    matrix = np.full((len(losses), len(losses)), np.nan)
+    matrix[a, b] = matrix[b, a] = by_loss[measure].to_numpy(float)
+    return pd.DataFrame(matrix, index=losses, columns=losses), families
 
 
 def property_matrix(by_loss: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -14,7 +14,7 @@ def widgets(evidence: Evidence) -> Iterable[Widget]:
     atlas, images = evidence["atlas"], evidence["probe_images"]
     if atlas.empty or not is_shown(evidence):
         return
-    families = evidence.families()
+    families = evidence.families
     colors = loss_colors(families)
     places = {
         (loss, method): rows.set_index("frame").reindex(images["frame"])[["x", "y"]]

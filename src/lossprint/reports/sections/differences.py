@@ -39,7 +39,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
         yield Drawing(
             f"difference_{place}",
             f"{title}: {row.images} images; {_shared(row, evidence.alpha)}.",
-            figures.gallery_figure(gallery, evidence.families()),
+            figures.gallery_figure(gallery, evidence.families),
             photographs=True,
         )
 

@@ -28,7 +28,7 @@ def widgets(evidence: Evidence) -> Iterable[Widget]:
     if not is_shown(evidence):
         return
     images, neighbors = evidence["probe_images"], evidence["neighbors"]
-    families = evidence.families()
+    families = evidence.families
     losses = by_family(neighbors["loss"], families)
     position = {frame: row for row, frame in enumerate(images["frame"])}
     maps = {n.removeprefix(MAPS): x for n, x in evidence.arrays.items() if n.startswith(MAPS)}

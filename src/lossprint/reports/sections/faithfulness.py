@@ -23,7 +23,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
             "those first that the loss's own maps mark most, and as they are restored. Losses "
             "whose maps differ from the others' and are as far from the random order look "
             "elsewhere; those near to it have worse maps.",
-            figures.faithfulness_curves(curves, colors=loss_colors(evidence.families())),
+            figures.faithfulness_curves(curves, colors=loss_colors(evidence.families)),
             wide=True,
         )
 

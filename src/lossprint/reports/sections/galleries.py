@@ -31,7 +31,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
         yield Drawing(
             f"gallery_{position}",
             f"{title}: images in columns, losses in rows; bright is salient.",
-            figures.gallery_figure(gallery, evidence.families()),
+            figures.gallery_figure(gallery, evidence.families),
             wide=True,
             photographs=True,
         )

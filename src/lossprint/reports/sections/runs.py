@@ -54,7 +54,7 @@ def columns(evidence: Evidence) -> Iterable[Column]:
     """How many runs a loss has."""
     runs = evidence["runs"]
     numbers = {} if runs.empty else runs.groupby("loss")["run"].nunique().to_dict()
-    yield Column("runs", {loss: numbers.get(loss, 0) for loss in evidence.families()}, "runs")
+    yield Column("runs", {loss: numbers.get(loss, 0) for loss in evidence.families}, "runs")
     if runs.empty:
         return
     links = {loss: list(_places(rows)) for loss, rows in runs.groupby("loss")}

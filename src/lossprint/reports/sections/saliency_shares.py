@@ -26,7 +26,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
             shares,
             evidence["shares"],
             title="Where the maps lie",
-            colors=loss_colors(evidence.families()),
+            colors=loss_colors(evidence.families),
         ),
         wide=True,
     )

@@ -16,7 +16,7 @@ def drawings(evidence: Evidence) -> Iterable[Drawing]:
     yield Drawing(
         "training_curves",
         "What was logged while training: mean over runs, the band from least to most.",
-        figures.training_curves(curves, colors=loss_colors(evidence.families())),
+        figures.training_curves(curves, colors=loss_colors(evidence.families)),
         wide=True,
     )
 
