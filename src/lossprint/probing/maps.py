@@ -73,13 +73,17 @@ def make_maps(
     found = []
     for start in range(0, len(rows), IMAGES_AT_ONCE):
         chosen = rows[start : start + IMAGES_AT_ONCE]
+
+        def told(done: int, before: int = start) -> None:
+            progress("maps", before + done, len(rows))
+
         maps = saliency_maps(
             model,
             preprocessing(probe.pixels(chosen).to(device)),
             distance=distance,
             baseline=baseline,
             image_ids=[probe.files[row] for row in chosen],
-            progress=lambda done, before=start: progress("maps", before + done, len(rows)),
+            progress=told,
             **settings.method,
         )
         found.append(maps.cpu())
