@@ -26,6 +26,7 @@ from lossprint.runs.record import load_record
 from lossprint.runs.summary import runs_summary
 from lossprint.training.callbacks.metrics_file import read_rows
 from lossprint.training.fit import Interrupted
+from lossprint.training.module import MetricLearning
 from tests.runs.wandb_file import read_back
 from tests.small_world import overrides
 
@@ -195,6 +196,28 @@ def test_a_run_that_ends_early_says_how_and_which_tracked_run_it_is(
         run(small_world, "sweep=early", "loss=margin")
     record = load_record(small_world / "outputs" / "early" / "margin" / "fold0-seed0")
     assert (record.status, record.wandb) == (status, "lossprint/abc")
+
+
+@pytest.mark.parametrize("moment", ["first test", "training", "last test"])
+def test_ctrl_c_is_an_interruption_at_any_moment(moment, small_world, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda *handler: None)  # Lightning ignores further ones
+    hook = "on_train_epoch_start" if moment == "training" else "on_test_epoch_end"
+    original, calls = getattr(MetricLearning, hook), []
+
+    def pressed(module):
+        calls.append(moment)
+        if moment != "last test" or len(calls) == 2:
+            raise KeyboardInterrupt
+        original(module)
+
+    with monkeypatch.context() as while_pressed:
+        while_pressed.setattr(MetricLearning, hook, pressed)
+        with pytest.raises(Interrupted):
+            run(small_world, f"sweep={moment}", "callbacks=quiet")
+    folder = small_world / "outputs" / moment / "triplet" / "fold0-seed0"
+    assert load_record(folder).status == "interrupted"
+    record, _ = run(small_world, f"sweep={moment}", "callbacks=quiet")
+    assert record.status == "finished"
 
 
 @pytest.mark.parametrize(("epoch", "text"), [(0, ""), (3, "continues with epoch 4 of 20\n")])

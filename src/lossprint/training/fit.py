@@ -1,6 +1,7 @@
 """One training from initial weights to the final test, continued where it was cut off."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -42,7 +43,7 @@ def fit_and_test(
         Interrupted: by Ctrl-C.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    first = _metrics(trainer.test(module, data, verbose=False))
+    first = _test(trainer, module, data)
     # What callbacks logged then they log again at the end, under names of their own.
     metrics = {
         f"untrained/{name.removeprefix('test/')}": value
@@ -50,10 +51,8 @@ def fit_and_test(
         if name.startswith("test/")
     }
     if module.criterion is not None:
-        try:
+        with _interruptible():
             trainer.fit(module, data, ckpt_path=_resume(trainer, checkpoints), weights_only=True)
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
-            raise Interrupted from stop
         if trainer.interrupted:
             raise Interrupted
         best = read_checkpoint(checkpoints.best)
@@ -64,7 +63,7 @@ def fit_and_test(
         metrics |= {} if score is None else {MONITOR: score}
     if trainer.is_global_zero:
         save_tensors(weights_of(module.embedder), weights_file)
-    return metrics | _metrics(trainer.test(module, data, verbose=False))
+    return metrics | _test(trainer, module, data)
 
 
 def _resume(trainer: pl.Trainer, checkpoints: Checkpoints) -> Path | None:
@@ -73,5 +72,18 @@ def _resume(trainer: pl.Trainer, checkpoints: Checkpoints) -> Path | None:
     return trainer.strategy.broadcast(found)
 
 
-def _metrics(results: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _test(
+    trainer: pl.Trainer, module: MetricLearning, data: pl.LightningDataModule
+) -> dict[str, float]:
+    with _interruptible():
+        results = trainer.test(module, data, verbose=False)
     return {name: float(value) for result in results for name, value in result.items()}
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C by ending the program, whatever it does."""
+    try:
+        yield
+    except SystemExit as stop:
+        raise Interrupted from stop
