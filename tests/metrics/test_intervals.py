@@ -143,23 +143,37 @@ def test_shares_stay_shares(mean):
     rng = np.random.default_rng(5)
     values = rng.beta(0.5 * mean, 0.5 * (1 - mean), (3, 6))
     for found in (
-        mean_over_images(values[0], bounded=True),
-        mean_over_runs_and_images(values, bounded=True),
+        mean_over_images(values[0], kind="share"),
+        mean_over_runs_and_images(values, kind="share"),
     ):
         assert 0 < found.low < found.mean < found.high < 1
     plain = mean_over_images(values[0])
-    bounded = mean_over_images(values[0], bounded=True)
+    bounded = mean_over_images(values[0], kind="share")
     # The widths agree to first order: the logit's slope is that at the mean.
-    close = mean_over_images(0.5 + 1e-4 * (values[0] - 0.5), bounded=True)
+    close = mean_over_images(0.5 + 1e-4 * (values[0] - 0.5), kind="share")
     assert close.high - close.low == pytest.approx(1e-4 * (plain.high - plain.low), rel=1e-4)
     assert bounded.mean == plain.mean
 
 
+def test_positive_values_stay_positive():
+    values = np.random.default_rng(6).lognormal(0, 2, (3, 6))
+    for found in (
+        mean_over_images(values[0], kind="positive"),
+        mean_over_runs_and_images(values, kind="positive"),
+    ):
+        assert 0 < found.low < found.mean < found.high
+        assert found.mean / found.low == pytest.approx(found.high / found.mean)
+    plain, close = (
+        mean_over_images(1 + 1e-4 * values[0], kind=kind) for kind in ("any", "positive")
+    )
+    assert close.high - close.low == pytest.approx(plain.high - plain.low, rel=1e-4)
+
+
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
 def test_what_does_not_vary_has_no_width(value):
-    for bounded in (False, True):
-        assert mean_over_images([value] * 4, bounded=bounded) == (value,) * 3
-        assert mean_over_runs_and_images([[value] * 4] * 3, bounded=bounded) == (value,) * 3
+    for kind in ("any", "positive", "share"):
+        assert mean_over_images([value] * 4, kind=kind) == (value,) * 3
+        assert mean_over_runs_and_images([[value] * 4] * 3, kind=kind) == (value,) * 3
 
 
 def test_too_little_is_a_point():
@@ -179,7 +193,7 @@ def test_too_little_is_a_point():
     ("call", "message"),
     [
         (lambda: mean_over_images([1.0, np.inf]), "infinite"),
-        (lambda: mean_over_images([0.5, 1.5], bounded=True), r"share is 1\.5.*\[0, 1\]"),
+        (lambda: mean_over_images([0.5, 1.5], kind="share"), r"share is 1\.5.*\[0, 1\]"),
         (lambda: mean_over_images([0.5, 1.5], ["a"]), r"clusters have shape \[1\].* 2 images"),
         (lambda: mean_over_runs_and_images([1.0, 2.0]), r"shape \[2\]: they must be \[M, N\]"),
         (lambda: mean_over_images([[1.0, 2.0]]), r"shape \[1, 2\]: they must be \[N\]"),

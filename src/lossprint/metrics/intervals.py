@@ -1,6 +1,6 @@
 """Intervals of means over images and runs, which are both samples."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,6 +8,9 @@ from scipy import stats
 from scipy.special import expit, logit
 
 CONFIDENCE = 0.95
+
+Values = Literal["any", "positive", "share"]
+"""What values may be, and with them an interval: any numbers, positive ones, shares of [0, 1]."""
 
 GROUPS = 20
 """Groups of images that are left out one at a time, where there are more images."""
@@ -25,7 +28,7 @@ def mean_over_images(
     values: ArrayLike,
     clusters: ArrayLike | None = None,
     *,
-    bounded: bool = False,
+    kind: Values = "any",
 ) -> Interval:
     """Mean over N images of one network (or one pair), its 95 % interval from images as a sample.
 
@@ -35,31 +38,31 @@ def mean_over_images(
     Args:
         values: [N]; NaN is missing.
         clusters: [N] what each image belongs to; without it each is its own.
-        bounded: the values are shares of [0, 1], and so shall be the interval: it is that of the
-            mean's logit, transformed back.
+        kind: of the values. Of shares the interval is that of the mean's logit, of positive values
+            that of its logarithm, transformed back.
 
     Returns:
         NaN low and high with fewer than two clusters.
 
     Raises:
-        ValueError: shapes that do not fit, infinite values, or bounded ones outside [0, 1].
+        ValueError: shapes that do not fit, infinite values, or shares outside [0, 1].
 
     Example:
-        >>> [round(x, 3) for x in mean_over_images([0.1, 0.2, 0.6], bounded=True)]
+        >>> [round(x, 3) for x in mean_over_images([0.1, 0.2, 0.6], kind="share")]
         [0.3, 0.018, 0.907]
     """
     images = np.asarray(values, dtype=np.float64)
     if images.ndim != 1:
         raise ValueError(f"values have shape {list(images.shape)}: they must be [N]")
-    mean, variance, degrees = _over_images(images[None], clusters, bounded)
-    return _interval(mean, variance, degrees, bounded)
+    mean, variance, degrees = _over_images(images[None], clusters, kind)
+    return _interval(mean, variance, degrees, kind)
 
 
 def mean_over_runs_and_images(
     values: ArrayLike,
     clusters: ArrayLike | None = None,
     *,
-    bounded: bool = False,
+    kind: Values = "any",
 ) -> Interval:
     """Mean over M runs and N images, its 95 % interval from runs and images as samples.
 
@@ -70,7 +73,7 @@ def mean_over_runs_and_images(
     Args:
         values: [M, N], the same images in all runs; NaN is missing. The mean is that of the images'
             means over the runs that have them.
-        clusters, bounded: as for `mean_over_images`.
+        clusters, kind: as for `mean_over_images`.
 
     Returns:
         NaN low and high with fewer than three runs, whose spread is hardly known, or fewer than two
@@ -82,14 +85,14 @@ def mean_over_runs_and_images(
     table = np.asarray(values, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError(f"values have shape {list(table.shape)}: they must be [M, N]")
-    mean, of_images, image_degrees = _over_images(table, clusters, bounded)
+    mean, of_images, image_degrees = _over_images(table, clusters, kind)
     runs = np.array([row[~np.isnan(row)].mean() for row in table if not np.isnan(row).all()])
     if len(runs) < 3 or image_degrees < 1:
         return Interval(mean, float("nan"), float("nan"))
     of_runs = runs.var(ddof=1) / len(runs)
     variance = of_runs + of_images
     parts = of_runs**2 / (len(runs) - 1) + of_images**2 / image_degrees
-    return _interval(mean, variance, variance**2 / parts if parts else 1.0, bounded)
+    return _interval(mean, variance, variance**2 / parts if parts else 1.0, kind)
 
 
 def image_groups(
@@ -146,12 +149,12 @@ def jackknife_values(whole: ArrayLike, left_out: ArrayLike) -> NDArray[np.float6
 
 
 def _over_images(
-    table: NDArray[np.float64], clusters: ArrayLike | None, bounded: bool
+    table: NDArray[np.float64], clusters: ArrayLike | None, kind: Values
 ) -> tuple[float, float, int]:
     """Mean of [M, N], and the variance of it, with its degrees of freedom, as images vary."""
     if np.isinf(table).any():
         raise ValueError("values are infinite")
-    if bounded and ((table < 0) | (table > 1)).any():
+    if kind == "share" and ((table < 0) | (table > 1)).any():
         wrong = table[(table < 0) | (table > 1)][0]
         raise ValueError(f"a share is {wrong}: it must lie in [0, 1]")
     codes = _cluster_codes(clusters, table.shape[1])
@@ -169,13 +172,16 @@ def _over_images(
     return mean, float(variance), number - 1
 
 
-def _interval(mean: float, variance: float, degrees: float, bounded: bool) -> Interval:
+def _interval(mean: float, variance: float, degrees: float, kind: Values) -> Interval:
     if not degrees >= 1:
         return Interval(mean, float("nan"), float("nan"))
     reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, degrees) * np.sqrt(variance))
-    if not bounded or reach == 0:
+    if kind == "any" or reach == 0:
         return Interval(mean, mean - reach, mean + reach)
-    # Of a mean m of standard error e, the logit has e / (m (1 − m)).
+    if kind == "positive":  # of a mean m of standard error e, the logarithm has e / m
+        factor = float(np.exp(reach / mean))
+        return Interval(mean, mean / factor, mean * factor)
+    # The logit has e / (m (1 − m)).
     centre, wide = logit(mean), reach / (mean * (1 - mean))
     return Interval(mean, float(expit(centre - wide)), float(expit(centre + wide)))
 

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossprint.metrics import Interval, mean_over_images, mean_over_runs_and_images
 from lossprint.metrics.fisher import fisher_z
+from lossprint.metrics.intervals import Values
 from lossprint.studies.columns import IMAGE_INTERVAL, INTERVAL, SKIPPED, empty, skipped
 
 FEWEST_RUNS = 3
@@ -16,7 +17,7 @@ LARGEST_SET = 2000
 
 
 def by_loss(
-    table: pd.DataFrame, *keys: str, clusters: ArrayLike | None = None, bounded: bool = False
+    table: pd.DataFrame, *keys: str, clusters: ArrayLike | None = None, kind: Values = "any"
 ) -> pd.DataFrame:
     """Average a table of one `value` per run over the runs of each loss.
 
@@ -26,7 +27,7 @@ def by_loss(
             `lossprint.metrics.jackknife_values`.
         keys: further columns to keep apart, e.g. "property".
         clusters: [N] what each image belongs to, see `lossprint.metrics.mean_over_images`.
-        bounded: values are shares of [0, 1], and so shall be their intervals.
+        kind: of the values, and so of their intervals.
 
     Returns:
         `loss, family, *keys, mean, low, high, runs`, in the order of first appearance: low and high
@@ -44,10 +45,10 @@ def by_loss(
         of_images: tuple[float, ...] = ()
         if sampled:
             images = np.stack(list(runs["images"]))
-            low, high = mean_over_runs_and_images(images, clusters, bounded=bounded)[1:]
-            of_images = mean_over_images(_over_runs(images), clusters, bounded=bounded)[1:]
+            low, high = mean_over_runs_and_images(images, clusters, kind=kind)[1:]
+            of_images = mean_over_images(_over_runs(images), clusters, kind=kind)[1:]
         elif len(known) >= FEWEST_RUNS:
-            low, high = mean_over_images(known, bounded=bounded)[1:]
+            low, high = mean_over_images(known, kind=kind)[1:]
         rows.append([*names, mean, low, high, len(known), *of_images])
     return pd.DataFrame(rows, columns=[*columns, *INTERVAL, *(IMAGE_INTERVAL if sampled else ())])
 

@@ -50,7 +50,7 @@ def compute(study: Study) -> Results:
     found = pd.DataFrame(rows, columns=[*RUN, "property", "reference", "value", "images"])
     results = {
         "interventions": found[list(TABLES["interventions"])],
-        "interventions_by_loss": by_loss(found, "property", "reference"),
+        "interventions_by_loss": by_loss(found, "property", "reference", kind="positive"),
     }
     if not known.all():
         reason = f"{int((~known).sum())} interventions of {scenes.name} name frames it lacks"

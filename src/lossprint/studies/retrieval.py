@@ -27,7 +27,9 @@ TABLES: Tables = {
 def compute(study: Study) -> Results:
     """The metrics that runs kept of their test, and whether likeness goes with them."""
     retrieval = retrieval_table(study.networks)
-    summary = by_loss(retrieval, "metric")
+    # Runs of others may say what they like of themselves.
+    shares = retrieval["value"].dropna().between(0, 1).all()
+    summary = by_loss(retrieval, "metric", kind="share" if shares else "any")
     trained = summary[(summary["metric"] == METRICS[0]) & (summary["family"] != "control")]
     values = dict(zip(trained["loss"], trained["mean"], strict=True))
     corrected = study.table("corrected_by_loss")

@@ -36,5 +36,5 @@ def compute(study: Study) -> Results:
     designs = study.designs(len(rows))
     return {
         "shares": table.drop(columns="images"),
-        "shares_by_loss": by_loss(table, "region", "area", clusters=designs, bounded=True),
+        "shares_by_loss": by_loss(table, "region", "area", clusters=designs, kind="share"),
     }
