@@ -343,3 +343,15 @@ def test_it_trains_in_any_precision(small_world, precision):
     assert all(torch.isfinite(value).all() for value in load_file(record.weights_file).values())
     trained, _ = build.trained(record)
     assert {value.dtype for value in trained.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "precision"),
+    [("auto", "bf16-mixed"), ("gpu", "bf16-mixed"), ("cpu", "32-true")],
+)
+def test_half_precision_is_for_a_gpu_that_is_used(accelerator, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert build.fastest_precision(accelerator) == precision
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert build.fastest_precision(accelerator) == "32-true"

@@ -431,6 +431,12 @@ def callbacks(config: Mapping[str, Any], **run: Any) -> list[pl.Callback]:
     return [made(**run) if isinstance(made, functools.partial) else made for made in built]
 
 
+def fastest_precision(accelerator: str) -> str:
+    """Of training on one of Lightning's accelerators: bfloat16 where it is a GPU that has it."""
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported() else "32-true"
+
+
 def trainer(
     config: Mapping[str, Any],
     network: Embedder,
@@ -440,8 +446,7 @@ def trainer(
     """Lightning's trainer of a network, from the section `trainer`."""
     arguments = {k: v for k, v in config["trainer"].items() if k != "compile"}
     if arguments["precision"] == "auto":
-        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        arguments["precision"] = "bf16-mixed" if bf16 else "32-true"
+        arguments["precision"] = fastest_precision(arguments["accelerator"])
     plugins = arguments.pop("plugins", None) or []
     arguments |= strategy_for(
         network, number_of_processes(arguments), arguments.get("strategy", "auto")
