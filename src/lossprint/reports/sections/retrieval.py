@@ -119,6 +119,7 @@ SECTION = Section(
     methods={
         "Intervals of a loss": "95 %: Student's t over its runs, from three on. "
         "Where images are a sample too, the variances of both are added; renders of one design "
-        "count as one image, and shares are made intervals of by their logit."
+        "count as one image. Intervals of shares, retrieval among them, are made of their "
+        "logit, those of distances of their logarithm: none leaves what is possible."
     },
 )
