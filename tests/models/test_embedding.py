@@ -27,6 +27,15 @@ def test_embeddings_are_those_of_the_model_in_evaluation_mode():
     torch.testing.assert_close(embeddings, model(images).detach())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_images_take_the_precision_of_the_model(dtype):
+    model, images = small_model(), torch.randn(4, 3, 8, 8)
+    expected = embed(model, [images])
+    found = embed(model.to(dtype), [images])
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05)
+
+
 def test_a_failure_to_read_is_passed_on_and_the_mode_restored():
     def broken():
         yield torch.zeros(1, 3, 8, 8)

@@ -39,7 +39,8 @@ def embed(
     with evaluating(model):
         for batch in _one_ahead(batches):
             # Results stay on the device until the end: fetching one would wait for it.
-            seen = batch.to(weight.device, weight.dtype, non_blocking=True)
+            dtype = weight.dtype if batch.is_floating_point() else batch.dtype
+            seen = batch.to(weight.device, dtype, non_blocking=True)
             found.append(model(seen).float())
             done += len(batch)
             progress(done)
