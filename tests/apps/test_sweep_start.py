@@ -42,6 +42,7 @@ def test_a_comparison_that_would_be_refused_is_refused_before(words, told):
         ["loss=triplet,arcface", "model.embedding_size=64,128", "analyze=false"],
         ["loss=triplet", "model=resnet18,resnet50"],  # one loss: there is no comparison
         ["loss=glob(tri*)", "optimizer.lr=1e-3,1e-4", "data.workers=0,1"],
+        ["loss=triplet", "optimizer.lr=1e-3,0.001", "sweep=once"],
     ],
 )
 def test_sweeps_that_can_be_made_are_made(words):
@@ -58,6 +59,11 @@ def test_sweeps_that_can_be_made_are_made(words):
         ),
         (["optimizer.lr=1e-3,big"], r"^optimizer\.lr=big: optimizer\.lr='big' must be a number"),
         (["seed=0,1", "+typo=3"], r"^unknown typo"),
+        (
+            ["loss=triplet", "seed=0,1", "optimizer.lr=1e-3,3e-4", "sweep=rates"],
+            r"^optimizer\.lr=0\.0003 would be trained into outputs/rates/triplet/fold0-seed0, .*"
+            r"Without sweep=rates each has a folder of its own",
+        ),
     ],
 )
 def test_a_job_that_cannot_run_is_named_by_its_words(words, told):

@@ -1,6 +1,7 @@
 """Before a multirun's first job: what its jobs, or their comparison, are known to fail of."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -13,8 +14,13 @@ from rich.console import Console
 
 from lossprint.apps import build
 from lossprint.apps.errors import command
+from lossprint.runs.provenance import differences, immaterial
+from lossprint.runs.record import run_folder
 from lossprint.studies.comparability import incompatible_settings
 from lossprint.studies.variants import training_settings
+
+Jobs = Sequence[list[str]]
+Settings = Sequence[Mapping[str, Any]]
 
 
 class SweepStart(Callback):
@@ -43,11 +49,17 @@ def check_sweep(
         of_hydra: overrides of Hydra itself, e.g. `hydra.searchpath=[…]`, where a loss may lie.
 
     Raises:
-        ValueError: a job's configuration is not valid, or `analyze=true` and the sweep is over the
-            backbone, the images or the probe set; the message names the words of the job.
+        ValueError: a job's configuration is not valid; two jobs would train into one folder; or
+            `analyze=true` and the sweep is over the backbone, the images or the probe set. The
+            message names the words of the job.
     """
     jobs = list(_jobs_in_turn(words))
     settings = [_settings(job, jobs[0], config_name, of_hydra) for job in jobs]
+    _check_comparable(jobs, settings)
+    _check_folders(jobs, settings)
+
+
+def _check_comparable(jobs: Jobs, settings: Settings) -> None:
     first = settings[0]
     trained = [each for each in settings if each["loss"]["family"] != "control"]
     compared = {str((each["loss"]["name"], training_settings(each))) for each in trained}
@@ -60,6 +72,17 @@ def check_sweep(
                 f"{'; '.join(changed[:3])}. A call for each value compares losses under it; "
                 "analyze=false trains all in one, and analyze.py compares them with "
                 "allow_mixed=true"
+            )
+
+
+def _check_folders(jobs: Jobs, settings: Settings) -> None:
+    first = settings[0]
+    for job, own in zip(jobs, settings, strict=True):
+        if _folder(own) == _folder(first) and differences(first, own, ignore=immaterial(own)):
+            raise ValueError(
+                f"{_varied(job, jobs[0])} would be trained into {_folder(own)}, as the first job "
+                f"is. Without sweep={own['sweep']} each has a folder of its own, named by its "
+                "settings"
             )
 
 
@@ -95,6 +118,11 @@ def _settings(
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
     finally:
         HydraConfig.instance().cfg = outer
+
+
+def _folder(config: Mapping[str, Any]) -> Path:
+    names = (config["sweep"], config["loss"]["name"], config["fold"], config["seed"])
+    return run_folder(config["output_root"], *names)
 
 
 def _varied(job: Sequence[str], first: Sequence[str]) -> str:
