@@ -40,6 +40,14 @@ def test_every_run_has_its_line() -> None:
     assert arcface.split("│")[2:4] == ["    2 ", "    1 "]
 
 
+def test_variants_of_a_loss_are_told_apart() -> None:
+    out = io.StringIO()
+    names = ["triplet, lr 0.001", "triplet, lr 0.0003"]
+    table = runs_summary([record("triplet"), record("triplet")], names=names)
+    Console(width=120, file=out).print(table)
+    assert all(f"│ {name} " in out.getvalue() for name in names)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

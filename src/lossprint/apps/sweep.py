@@ -30,7 +30,8 @@ class SweepEnd(Callback):
         failed = [note for note in notes if "error" in note]
         records = [load_record(note["run"]) for note in notes if "run" in note]
         console = Console()
-        console.print(runs_summary(records, title=f"{len(records)} of {len(notes)} runs finished"))
+        title = f"{len(records)} of {len(notes)} runs finished"
+        console.print(runs_summary(records, names=variant_names(records), title=title))
         for note in failed:
             text = f"{' '.join(note['overrides'])}: {note['error']}"
             console.print(f"[bold red]failed[/] {escape(text)}", highlight=False, soft_wrap=True)

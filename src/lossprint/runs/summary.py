@@ -1,6 +1,6 @@
 """The table that ends a sweep: every run with how it went."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group
@@ -22,6 +22,7 @@ _MISSING = "–"
 def runs_summary(
     records: Iterable[RunRecord],
     *,
+    names: Sequence[str] | None = None,
     title: str | None = None,
     running: Mapping[Path, str] | None = None,
 ) -> Group:
@@ -31,6 +32,7 @@ def runs_summary(
 
     Args:
         records: in the order of the rows. One that says "running" was cut off unless it is at work.
+        names: what each is called in place of its loss, which several may share.
         title: above the table.
         running: where runs are at work, by their folders.
     """
@@ -43,7 +45,7 @@ def runs_summary(
     for name in _COLUMNS:
         table.add_column(name, justify="right")
     table.add_column("time", justify="right")
-    for record in records:
+    for name, record in zip(names or [record.loss for record in records], records, strict=True):
         status = record.status
         if status == "running" and record.folder not in running:
             status = "interrupted"
@@ -51,7 +53,7 @@ def runs_summary(
             status = "collapsed"
         metrics = [_metric(record, key) for key in _COLUMNS.values()]
         table.add_row(
-            escape(record.loss),
+            escape(name),
             str(record.fold),
             str(record.seed),
             f"[{_STYLES.get(status, 'yellow')}]{status}[/]",
