@@ -1,9 +1,11 @@
-"""What a comparison shows fits a terminal of 80 columns."""
+"""What a comparison shows fits a terminal of 80 columns, and a log file."""
+
+import io
 
 import pandas as pd
 from rich.console import Console
 
-from lossprint.apps.terminal import losses_table
+from lossprint.apps.terminal import losses_table, progress_bar
 from lossprint.reports.section import Column
 
 HEADINGS = [
@@ -41,3 +43,16 @@ def test_no_name_and_no_number_is_cut_short():
         ["ranking"], ["classification"], ["control"],
     ]  # fmt: skip
     assert " ".join(text.split()).count("generalized lifted") == 1
+
+
+def test_a_log_file_gets_a_line_for_each_tenth():
+    said = io.StringIO()
+    with progress_bar(Console(file=said, force_terminal=False)) as on_progress:
+        for done in range(30):
+            for part in ("maps", "embeddings"):
+                on_progress(f"{part} of [{done}]", done, 30)
+        on_progress("done", 30, 30)
+    lines = said.getvalue().splitlines()
+    assert lines[:2] == ["step 1 of 30: maps of [0]", "step 4 of 30: maps of [3]"]
+    assert len(lines) == 11
+    assert lines[-1] == "done"

@@ -20,18 +20,26 @@ from lossprint.studies.analysis import OnProgress
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[OnProgress]:
-    """A bar that goes when the block ends."""
+    """A bar that goes when the block ends; in a log file a line for each tenth of the steps."""
     columns = (
         TextColumn("{task.description}", markup=False),  # it names losses
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    in_log, told = not console.is_terminal, -1
+    with Progress(*columns, console=console, transient=True, disable=in_log) as bar:
         task = bar.add_task("analysis", total=None)
-        yield lambda text, done, total: bar.update(
-            task, description=text, completed=done, total=total
-        )
+
+        def on_progress(text: str, done: int, total: int) -> None:
+            nonlocal told
+            bar.update(task, description=text, completed=done, total=total)
+            if in_log and 10 * done // total > told:
+                told = 10 * done // total
+                line = f"step {done + 1} of {total}: {text}" if done < total else text
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+        yield on_progress
 
 
 def show_report(report: Report, evidence: Evidence, console: Console) -> None:
