@@ -1,6 +1,6 @@
 """What takes time, on one device, each beside the peak that the device reaches in this process.
 
-    python benchmarks/gpu.py --device cuda [--embeddings 20000 100000] [--output FILE.md]
+    python benchmarks/gpu.py --device cuda [--output FILE.md]
 
 Peaks are measured: multiplications of large square matrices in float32 as it is computed by default
 and in float16, and copies of a large block within the device's memory. Operations of networks are
@@ -12,7 +12,7 @@ import argparse
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Sizes:
     batch: int
 
 
-LARGE = Sizes(8192, 2**31, 227, 50, 8, (100_000, 1_000_000), 32)
+LARGE = Sizes(8192, 2**31, 227, 50, 8, (20_000, 100_000), 32)
 SMALL = Sizes(512, 2**24, 64, 4, 1, (2_000,), 8)
 
 
@@ -184,14 +184,11 @@ def share(reached: float, ceiling: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--embeddings", type=int, nargs="+", help="for NR-Prec")
     add_output(parser)
     options = parser.parse_args()
     device = torch.device(options.device)
     on_gpu = device.type == "cuda"
     sizes = LARGE if on_gpu else SMALL
-    if options.embeddings:
-        sizes = replace(sizes, embeddings=tuple(options.embeddings))
     clock = Clock(device)
     name = torch.cuda.get_device_name(device) if on_gpu else platform.machine()
     peak = peaks(clock, sizes)

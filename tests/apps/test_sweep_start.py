@@ -62,7 +62,7 @@ def test_sweeps_that_can_be_made_are_made(words):
         (
             ["loss=triplet", "seed=0,1", "optimizer.lr=1e-3,3e-4", "sweep=rates"],
             r"^optimizer\.lr=0\.0003 would be trained into outputs/rates/triplet/fold0-seed0, .*"
-            r"Without sweep=rates each has a folder of its own",
+            r"sweep is named by what is overridden",
         ),
     ],
 )

@@ -11,6 +11,11 @@ from rich.console import Console
 from lossprint.training.progress import EpochLines, shown_images
 
 
+def small_trainer(**more) -> pl.Trainer:
+    nothing_else = {"logger": False, "enable_checkpointing": False, "enable_model_summary": False}
+    return pl.Trainer(accelerator="cpu", **nothing_else, **more)
+
+
 class Looks(pl.Callback):
     """Notes the lines of the bar before, during and after images are worked on."""
 
@@ -33,15 +38,8 @@ class Looks(pl.Callback):
 @pytest.mark.parametrize("bar", [True, False])
 def test_a_line_while_it_lasts(bar):
     looks = Looks()
-    trainer = pl.Trainer(
-        callbacks=[looks, RichProgressBar()] if bar else [looks],
-        enable_progress_bar=bar,
-        limit_test_batches=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-    )
+    callbacks = [looks, RichProgressBar()] if bar else [looks]
+    trainer = small_trainer(callbacks=callbacks, enable_progress_bar=bar, limit_test_batches=1)
     trainer.test(BoringModel())
     during, after = looks.lines
     line = ("Probe set: maps", 5, 20)
@@ -58,16 +56,12 @@ def test_a_log_file_is_told_of_each_epoch(terminal):
             self.log("val/map_at_r", 0.25)
 
     said = io.StringIO()
-    trainer = pl.Trainer(
+    trainer = small_trainer(
         callbacks=[EpochLines(Console(file=said, force_terminal=terminal), "triplet-seed0")],
         enable_progress_bar=False,
         limit_train_batches=1,
         limit_val_batches=1,
         max_epochs=2,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        accelerator="cpu",
     )
     trainer.fit(Model())
     lines = [] if terminal else [f"epoch {n} of 2, val/map_at_r 0.250" for n in (1, 2)]

@@ -41,7 +41,7 @@ from lossprint.runs.imported_checkpoint import (
 )
 from lossprint.runs.load import load_run
 from lossprint.runs.loggers import check_logger
-from lossprint.runs.record import RunRecord
+from lossprint.runs.record import RunRecord, run_folder
 from lossprint.runs.zoo import zoo_checkpoints
 from lossprint.training.checkpoints import Checkpoints
 from lossprint.training.checks import check_enough_classes, check_keys, check_run
@@ -117,6 +117,12 @@ def _with_hyperparameters(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise ValueError(f"hyperparameters={word} {asked}; allow it with trust=true")
     tuned = merge_published({**loss, "published": found}, "published", keep=by_hand)
     return {**tuned, "published": loss.get("published")}
+
+
+def folder(config: Mapping[str, Any]) -> Path:
+    """Where the run of a configuration lies."""
+    names = (config["sweep"], config["loss"]["name"], config["fold"], config["seed"])
+    return run_folder(config["output_root"], *names)
 
 
 def embedder(config: Mapping[str, Any]) -> Embedder:

@@ -1,7 +1,6 @@
 """Before a multirun's first job: what its jobs, or their comparison, are known to fail of."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose
@@ -15,7 +14,6 @@ from rich.console import Console
 from lossprint.apps import build
 from lossprint.apps.errors import command
 from lossprint.runs.provenance import differences, immaterial
-from lossprint.runs.record import run_folder
 from lossprint.studies.comparability import incompatible_settings
 from lossprint.studies.variants import training_settings
 
@@ -78,11 +76,12 @@ def _check_comparable(jobs: Jobs, settings: Settings) -> None:
 def _check_folders(jobs: Jobs, settings: Settings) -> None:
     first = settings[0]
     for job, own in zip(jobs, settings, strict=True):
-        if _folder(own) == _folder(first) and differences(first, own, ignore=immaterial(own)):
+        folder = build.folder(own)
+        if folder == build.folder(first) and differences(first, own, ignore=immaterial(own)):
             raise ValueError(
-                f"{_varied(job, jobs[0])} would be trained into {_folder(own)}, as the first job "
-                f"is. Without sweep={own['sweep']} each has a folder of its own, named by its "
-                "settings"
+                f"{_varied(job, jobs[0])} would be trained into {folder}, as the first job is. "
+                "Folders are told apart by sweep, loss, fold and seed; sweep is named by what is "
+                "overridden unless it is given"
             )
 
 
@@ -118,11 +117,6 @@ def _settings(
         raise ValueError(f"{where}: {error}" if where else str(error)) from error
     finally:
         HydraConfig.instance().cfg = outer
-
-
-def _folder(config: Mapping[str, Any]) -> Path:
-    names = (config["sweep"], config["loss"]["name"], config["fold"], config["seed"])
-    return run_folder(config["output_root"], *names)
 
 
 def _varied(job: Sequence[str], first: Sequence[str]) -> str:

@@ -40,7 +40,6 @@ from lossprint.runs.record import (
     UnwrittenRecord,
     check_writable,
     load_record,
-    run_folder,
 )
 from lossprint.runs.tracker import Tracker
 from lossprint.tensor_files import save_tensors
@@ -93,13 +92,7 @@ def train(
     """
     quiet_libraries()
     config = build.checked(composed, multirun=multirun, chosen=chosen)
-    folder = run_folder(
-        config["output_root"],
-        config["sweep"],
-        config["loss"]["name"],
-        config["fold"],
-        config["seed"],
-    )
+    folder = build.folder(config)
     images = build.partition_there(config)
     existing = existing_run(folder, config, images)
     if existing is None or existing.status != "finished":

@@ -35,7 +35,7 @@ def loss_matrix(by_loss: pd.DataFrame, measure: str) -> tuple[pd.DataFrame, dict
         families.update(zip(by_loss[f"loss_{side}"], by_loss[f"family_{side}"], strict=True))
     losses = by_family(families, families)
     place = {loss: row for row, loss in enumerate(losses)}
-    a, b = (by_loss[side].map(place).to_numpy() for side in ("loss_a", "loss_b"))
+    a, b = (by_loss[side].map(place).to_numpy(int) for side in ("loss_a", "loss_b"))
     matrix = np.full((len(losses), len(losses)), np.nan)
     matrix[a, b] = matrix[b, a] = by_loss[measure].to_numpy(float)
     return pd.DataFrame(matrix, index=losses, columns=losses), families
