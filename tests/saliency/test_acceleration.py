@@ -385,6 +385,7 @@ def test_fast_under_float16_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Those that have instructions for it may add up in it, too, which rounds more than a GPU does.
     """
+    least = 0.98 if input_gradient.computes_float16(torch.device("cpu")) else 0.99
     monkeypatch.setattr(input_gradient, "computes_float16", lambda device: True)
     model = trained(lambda: models.resnet18(num_classes=9), 32)
     settings = {"distance": "lp", "baseline": BLACK, "samples": 4}
@@ -392,7 +393,7 @@ def test_fast_under_float16_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
         warnings.simplefilter("error")
         fast = saliency_maps(model, IMAGES, precision="fast", **settings)
     exact = saliency_maps(model, IMAGES, **settings)
-    assert 0.98 < lowest_correlation(fast, exact) < 0.999999
+    assert least < lowest_correlation(fast, exact) < 0.999999
 
 
 @pytest.mark.parametrize(
